@@ -1,0 +1,1 @@
+//! The workspace: typed files, layers, secrets, diagnostics with `file:line:column`.

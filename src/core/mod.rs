@@ -1,0 +1,10 @@
+//! The pure core: no I/O, no async, no clock, no floats. Everything here is a function of its
+//! arguments; `today` and the business day are passed in.
+
+pub mod agreement;
+pub mod allocation;
+pub mod line;
+pub mod money;
+pub mod number;
+pub mod period;
+pub mod problem;

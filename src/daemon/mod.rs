@@ -1,0 +1,1 @@
+//! Unattended operation: schedules, leases, health.

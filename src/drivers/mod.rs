@@ -1,0 +1,1 @@
+//! How to reach a system: one file per protocol. Drivers know neither mappings nor the store.
