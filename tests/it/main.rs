@@ -1,0 +1,5 @@
+//! The one integration binary: every topic is a module, so that the crate links once.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+mod tidy;

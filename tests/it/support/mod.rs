@@ -1,0 +1,6 @@
+//! What the tests share: a database server, the built program in a temporary workspace, outside
+//! systems. Nothing here knows a rule of the product.
+#![allow(dead_code)]
+
+pub mod binary;
+pub mod postgres;

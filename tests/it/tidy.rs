@@ -1,0 +1,1 @@
+//! The tree itself: layers, file sizes, words that must not appear.
