@@ -5,6 +5,7 @@ pub mod agreement;
 pub mod allocation;
 pub mod line;
 pub mod memo;
+pub mod master;
 pub mod money;
 pub mod number;
 pub mod period;

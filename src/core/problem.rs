@@ -4,14 +4,16 @@
 //! diagnostic on a terminal, a row of the exceptions list, JSON and a database row. Failures of the
 //! machine (I/O, bugs) are errors of the layer where they happen and do not live here.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::sync::Arc;
 
 /// Where in the user's own material the problem is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// File name, or the name of the archived document.
-    pub source: String,
+    /// File name, or the name of the archived document. Shared: a million lines of one file carry it.
+    #[serde(serialize_with = "shared_text", deserialize_with = "text_to_share")]
+    pub source: Arc<str>,
     /// 1-based line, where the source has lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
@@ -25,7 +27,7 @@ pub struct Place {
 
 impl Place {
     /// A place that only names its source.
-    pub fn source(source: impl Into<String>) -> Self {
+    pub fn source(source: impl Into<Arc<str>>) -> Self {
         Self { source: source.into(), ..Self::default() }
     }
     /// The same place with a line.
@@ -43,6 +45,14 @@ impl Place {
         self.path = Some(path.into());
         self
     }
+}
+
+fn shared_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+fn text_to_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    String::deserialize(deserializer).map(Arc::from)
 }
 
 impl fmt::Display for Place {
