@@ -10,3 +10,4 @@ pub mod money;
 pub mod number;
 pub mod period;
 pub mod problem;
+pub mod schedule;
