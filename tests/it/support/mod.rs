@@ -4,3 +4,4 @@
 
 pub mod binary;
 pub mod postgres;
+pub mod source;
