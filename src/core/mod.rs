@@ -4,8 +4,8 @@
 pub mod agreement;
 pub mod allocation;
 pub mod line;
-pub mod memo;
 pub mod master;
+pub mod memo;
 pub mod money;
 pub mod number;
 pub mod period;

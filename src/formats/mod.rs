@@ -3,6 +3,11 @@
 //! What a format refuses as a whole (encoding, header, truncation) is [`FormatError::Refused`]; what
 //! is wrong with one record is a [`Problem`] for that record, and the others go on.
 
+pub(crate) mod csv;
+pub mod json;
+mod text;
+pub(crate) mod xlsx;
+
 use crate::core::problem::{Place, Problem, Problems};
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -112,6 +117,21 @@ pub type RecordSink<'a> = dyn FnMut(Result<Record, Problem>) -> ControlFlow<()> 
 /// [`FormatError::Refused`] when the document is refused as a whole, even after records were given;
 /// [`FormatError::Io`] when `input` fails.
 pub fn read(format: &Format, input: &mut dyn Read, source: &str, sink: &mut RecordSink<'_>) -> Result<(), FormatError> {
-    let _ = (format, input, sink);
-    Err(Problem::new("not-yet-supported", "this format is not read yet").at(Place::source(source)).into())
+    match format {
+        Format::Csv(options) => csv::read(options, input, source, sink),
+        Format::Xlsx { sheet } => xlsx::read(sheet.as_deref(), input, source, sink),
+        Format::Json { records } => json::read(records.as_deref(), input, source, sink),
+        Format::Ndjson => json::read_lines(input, source, sink),
+    }
+}
+
+/// Plain decimal text of a number that may carry an exponent (`1.5E+2` is `150`); a number that
+/// cannot be written plainly stays as it is.
+pub fn plain_number(text: &str) -> String {
+    match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => {
+            exponent.parse().ok().and_then(|exponent| xlsx::expand(mantissa, exponent)).unwrap_or_else(|| text.to_owned())
+        }
+        None => text.to_owned(),
+    }
 }

@@ -4,6 +4,8 @@
 //! its problems. Nothing is dropped silently and nothing is guessed.
 
 pub mod canonical;
+pub(crate) mod tables;
+pub(crate) mod value;
 
 use crate::core::master::Draft;
 use crate::core::problem::{Place, Problem};
