@@ -1,0 +1,310 @@
+//! The accrual ledger and the earned figures behind it: append-only, both.
+
+use super::{StoreResult, Tx, corrupt, from_row, on};
+use crate::core::number::{Fine, Micros};
+use chrono::{DateTime, NaiveDate, Utc};
+
+/// An earned figure to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEarned {
+    /// Partner.
+    pub partner_id: i64,
+    /// Agreement id.
+    pub agreement: String,
+    /// Newest version that took part.
+    pub version: i64,
+    /// Term id.
+    pub term: String,
+    /// First day of the accumulation period.
+    pub period_from: NaiveDate,
+    /// Last day.
+    pub period_to: NaiveDate,
+    /// 0, or the document or line that is its own period.
+    pub part: i64,
+    /// Currency code.
+    pub currency: String,
+    /// Qualifier, cut to micro-units.
+    pub qualifier: Micros,
+    /// Base, cut to micro-units.
+    pub base: Micros,
+    /// Index of the tier reached.
+    pub tier: Option<i64>,
+    /// Benefit before rounding.
+    pub unrounded: Fine,
+    /// Earned.
+    pub earned: Micros,
+}
+
+/// A stored earned figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarnedRow {
+    /// Id.
+    pub id: i64,
+    /// The figure.
+    pub figure: NewEarned,
+    /// Business day on which it was found.
+    pub business_day: NaiveDate,
+}
+
+/// A ledger entry to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Partner.
+    pub partner_id: i64,
+    /// Agreement id.
+    pub agreement: String,
+    /// Agreement version.
+    pub version: i64,
+    /// Term id.
+    pub term: String,
+    /// First day of the accumulation period.
+    pub period_from: NaiveDate,
+    /// Last day.
+    pub period_to: NaiveDate,
+    /// 0, or the document or line that is its own period.
+    pub part: i64,
+    /// Accounting month it is booked in.
+    pub accounting_month: NaiveDate,
+    /// Accounting month it is about.
+    pub for_month: NaiveDate,
+    /// Kind word.
+    pub kind: String,
+    /// Signed amount.
+    pub amount: Micros,
+    /// Currency code.
+    pub currency: String,
+    /// Settlement, for entries of kind settlement.
+    pub settlement_id: Option<i64>,
+    /// Why, naming documents or versions.
+    pub reason: String,
+}
+
+/// A stored ledger entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryRow {
+    /// Id.
+    pub id: i64,
+    /// The entry.
+    pub entry: NewEntry,
+    /// Business day on which it was booked.
+    pub business_day: NaiveDate,
+}
+
+/// What one key holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyTotals {
+    /// Booked so far (without settlements and write-offs).
+    pub booked: Micros,
+    /// Settled so far: paid or being paid.
+    pub settled: Micros,
+}
+
+struct RawEarned {
+    id: i64,
+    partner_id: i64,
+    agreement: String,
+    version: i64,
+    term: String,
+    period_from: NaiveDate,
+    period_to: NaiveDate,
+    part: i64,
+    currency: String,
+    business_day: NaiveDate,
+    qualifier_u: i64,
+    base_u: i64,
+    tier: Option<i64>,
+    unrounded: String,
+    earned_u: i64,
+}
+from_row!(RawEarned {
+    id,
+    partner_id,
+    agreement,
+    version,
+    term,
+    period_from,
+    period_to,
+    part,
+    currency,
+    business_day,
+    qualifier_u,
+    base_u,
+    tier,
+    unrounded,
+    earned_u
+});
+
+impl RawEarned {
+    fn into_row(self) -> StoreResult<EarnedRow> {
+        Ok(EarnedRow {
+            id: self.id,
+            business_day: self.business_day,
+            figure: NewEarned {
+                partner_id: self.partner_id,
+                agreement: self.agreement,
+                version: self.version,
+                term: self.term,
+                period_from: self.period_from,
+                period_to: self.period_to,
+                part: self.part,
+                currency: self.currency,
+                qualifier: Micros(self.qualifier_u),
+                base: Micros(self.base_u),
+                tier: self.tier,
+                unrounded: Fine(self.unrounded.parse().map_err(|e| corrupt("earned figure", e))?),
+                earned: Micros(self.earned_u),
+            },
+        })
+    }
+}
+
+struct RawEntry {
+    id: i64,
+    partner_id: i64,
+    agreement: String,
+    version: i64,
+    term: String,
+    period_from: NaiveDate,
+    period_to: NaiveDate,
+    part: i64,
+    accounting_month: NaiveDate,
+    for_month: NaiveDate,
+    kind: String,
+    amount_u: i64,
+    currency: String,
+    business_day: NaiveDate,
+    settlement_id: Option<i64>,
+    reason: String,
+}
+from_row!(RawEntry {
+    id,
+    partner_id,
+    agreement,
+    version,
+    term,
+    period_from,
+    period_to,
+    part,
+    accounting_month,
+    for_month,
+    kind,
+    amount_u,
+    currency,
+    business_day,
+    settlement_id,
+    reason
+});
+
+impl RawEntry {
+    fn into_row(self) -> EntryRow {
+        EntryRow {
+            id: self.id,
+            business_day: self.business_day,
+            entry: NewEntry {
+                partner_id: self.partner_id,
+                agreement: self.agreement,
+                version: self.version,
+                term: self.term,
+                period_from: self.period_from,
+                period_to: self.period_to,
+                part: self.part,
+                accounting_month: self.accounting_month,
+                for_month: self.for_month,
+                kind: self.kind,
+                amount: Micros(self.amount_u),
+                currency: self.currency,
+                settlement_id: self.settlement_id,
+                reason: self.reason,
+            },
+        }
+    }
+}
+
+impl Tx {
+    /// Newest earned figures of one agreement and partner, as of a business day.
+    pub async fn earned_figures(&mut self, partner_id: i64, agreement: &str, as_of: NaiveDate) -> StoreResult<Vec<EarnedRow>> {
+        let rows: Vec<RawEarned> = on!(self, c => sqlx::query_as(
+            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, currency, business_day, qualifier_u, base_u, tier, unrounded, earned_u
+             FROM earned_figure e WHERE partner_id = $1 AND agreement = $2 AND business_day <= $3 AND id = (
+                 SELECT MAX(id) FROM earned_figure x WHERE x.partner_id = e.partner_id AND x.agreement = e.agreement AND x.term = e.term
+                    AND x.period_from = e.period_from AND x.period_to = e.period_to AND x.part = e.part AND x.business_day <= $3)
+             ORDER BY term, period_from, period_to, part")
+            .bind(partner_id).bind(agreement).bind(as_of).fetch_all(c).await?);
+        rows.into_iter().map(RawEarned::into_row).collect()
+    }
+
+    /// Newest earned figures of everything, as of a business day.
+    pub async fn all_earned_figures(&mut self, as_of: NaiveDate) -> StoreResult<Vec<EarnedRow>> {
+        let rows: Vec<RawEarned> = on!(self, c => sqlx::query_as(
+            "SELECT e.id, e.partner_id, e.agreement, e.version, e.term, e.period_from, e.period_to, e.part, e.currency, e.business_day, e.qualifier_u, e.base_u,
+                    e.tier, e.unrounded, e.earned_u
+             FROM earned_figure e JOIN (
+                 SELECT MAX(id) AS id FROM earned_figure WHERE business_day <= $1 GROUP BY partner_id, agreement, term, period_from, period_to, part) n ON n.id = e.id
+             ORDER BY e.agreement, e.partner_id, e.term, e.period_from, e.period_to, e.part").bind(as_of).fetch_all(c).await?);
+        rows.into_iter().map(RawEarned::into_row).collect()
+    }
+
+    /// Appends earned figures.
+    pub async fn append_earned(
+        &mut self,
+        figures: &[NewEarned],
+        business_day: NaiveDate,
+        run_id: Option<i64>,
+    ) -> StoreResult<()> {
+        if figures.is_empty() {
+            return Ok(());
+        }
+        let mut id = self.take_ids("earned_figure", i64::try_from(figures.len()).unwrap_or(i64::MAX)).await?;
+        for f in figures {
+            on!(self, c => sqlx::query(
+                "INSERT INTO earned_figure (id, partner_id, agreement, version, term, period_from, period_to, part, currency, business_day, run_id, qualifier_u, base_u, tier, unrounded, earned_u)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)")
+                .bind(id).bind(f.partner_id).bind(&f.agreement).bind(f.version).bind(&f.term).bind(f.period_from).bind(f.period_to).bind(f.part)
+                .bind(&f.currency).bind(business_day).bind(run_id).bind(f.qualifier.0).bind(f.base.0).bind(f.tier).bind(f.unrounded.0.to_string())
+                .bind(f.earned.0).execute(c).await?.rows_affected());
+            id += 1;
+        }
+        Ok(())
+    }
+
+    /// Appends ledger entries.
+    pub async fn append_entries(
+        &mut self,
+        entries: &[NewEntry],
+        business_day: NaiveDate,
+        run_id: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut id = self.take_ids("accrual_entry", i64::try_from(entries.len()).unwrap_or(i64::MAX)).await?;
+        for e in entries {
+            on!(self, c => sqlx::query(
+                "INSERT INTO accrual_entry (id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency,
+                                            business_day, run_id, settlement_id, reason, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
+                .bind(id).bind(e.partner_id).bind(&e.agreement).bind(e.version).bind(&e.term).bind(e.period_from).bind(e.period_to).bind(e.part)
+                .bind(e.accounting_month).bind(e.for_month).bind(&e.kind).bind(e.amount.0).bind(&e.currency).bind(business_day).bind(run_id)
+                .bind(e.settlement_id).bind(&e.reason).bind(now).execute(c).await?.rows_affected());
+            id += 1;
+        }
+        Ok(())
+    }
+
+    /// Ledger entries of one agreement and partner in booking order.
+    pub async fn entries(&mut self, partner_id: i64, agreement: &str) -> StoreResult<Vec<EntryRow>> {
+        let rows: Vec<RawEntry> = on!(self, c => sqlx::query_as(
+            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency, business_day, settlement_id, reason
+             FROM accrual_entry WHERE partner_id = $1 AND agreement = $2 ORDER BY id").bind(partner_id).bind(agreement).fetch_all(c).await?);
+        Ok(rows.into_iter().map(RawEntry::into_row).collect())
+    }
+
+    /// All ledger entries in booking order.
+    pub async fn all_entries(&mut self) -> StoreResult<Vec<EntryRow>> {
+        let rows: Vec<RawEntry> = on!(self, c => sqlx::query_as(
+            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency, business_day, settlement_id, reason
+             FROM accrual_entry ORDER BY id").fetch_all(c).await?);
+        Ok(rows.into_iter().map(RawEntry::into_row).collect())
+    }
+}

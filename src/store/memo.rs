@@ -1,0 +1,109 @@
+//! Credit memos on their way out (outbox) and as other systems show them.
+
+use super::{StoreResult, Tx, from_row, on};
+use chrono::{DateTime, NaiveDate, Utc};
+
+/// One memo on its way: the row stands before the first attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoOutboxRow {
+    /// Settlement.
+    pub settlement_id: i64,
+    /// Reference.
+    pub reference: String,
+    /// Connector.
+    pub connector: String,
+    /// The request as JSON text.
+    pub request: String,
+    /// planned, sent, unknown, confirmed, refused.
+    pub state: String,
+    /// Key in the other system.
+    pub remote_id: Option<String>,
+    /// Document number in the other system.
+    pub erp_document: Option<String>,
+    /// Attempts so far.
+    pub attempts: i64,
+    /// Not before.
+    pub not_before: Option<DateTime<Utc>>,
+    /// Last answer.
+    pub last_answer: Option<String>,
+}
+from_row!(MemoOutboxRow {
+    settlement_id,
+    reference,
+    connector,
+    request,
+    state,
+    remote_id,
+    erp_document,
+    attempts,
+    not_before,
+    last_answer
+});
+
+/// A memo as a source shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErpMemoRow {
+    /// Reference it carries.
+    pub reference: String,
+    /// Document number.
+    pub document: String,
+    /// Date.
+    pub memo_date: Option<NaiveDate>,
+    /// Currency code.
+    pub currency: String,
+    /// Amount, positive = credit to the partner.
+    pub amount_u: i64,
+    /// Status word of the source.
+    pub status: String,
+    /// Archived document.
+    pub archive_id: i64,
+}
+from_row!(ErpMemoRow { reference, document, memo_date, currency, amount_u, status, archive_id });
+
+impl Tx {
+    /// Plans a memo; the row that exists stays as it is.
+    pub async fn plan_memo(&mut self, memo: &MemoOutboxRow, now: DateTime<Utc>) -> StoreResult<()> {
+        on!(self, c => sqlx::query(
+            "INSERT INTO memo_outbox (settlement_id, reference, connector, request, state, attempts, updated_at) VALUES ($1, $2, $3, $4, 'planned', 0, $5)
+             ON CONFLICT (settlement_id) DO NOTHING")
+            .bind(memo.settlement_id).bind(&memo.reference).bind(&memo.connector).bind(&memo.request).bind(now).execute(c).await?.rows_affected());
+        Ok(())
+    }
+    /// Memos that are not at their end yet.
+    pub async fn open_memos(&mut self) -> StoreResult<Vec<MemoOutboxRow>> {
+        Ok(on!(self, c => sqlx::query_as(
+            "SELECT settlement_id, reference, connector, request, state, remote_id, erp_document, attempts, not_before, last_answer
+             FROM memo_outbox WHERE state IN ('planned', 'sent', 'unknown') ORDER BY settlement_id").fetch_all(c).await?))
+    }
+    /// One memo.
+    pub async fn memo(&mut self, settlement_id: i64) -> StoreResult<Option<MemoOutboxRow>> {
+        Ok(on!(self, c => sqlx::query_as(
+            "SELECT settlement_id, reference, connector, request, state, remote_id, erp_document, attempts, not_before, last_answer
+             FROM memo_outbox WHERE settlement_id = $1").bind(settlement_id).fetch_optional(c).await?))
+    }
+    /// Writes a memo's progress.
+    pub async fn save_memo(&mut self, memo: &MemoOutboxRow, now: DateTime<Utc>) -> StoreResult<()> {
+        on!(self, c => sqlx::query(
+            "UPDATE memo_outbox SET state = $2, remote_id = $3, erp_document = $4, attempts = $5, not_before = $6, last_answer = $7, updated_at = $8
+             WHERE settlement_id = $1")
+            .bind(memo.settlement_id).bind(&memo.state).bind(&memo.remote_id).bind(&memo.erp_document).bind(memo.attempts).bind(memo.not_before)
+            .bind(&memo.last_answer).bind(now).execute(c).await?.rows_affected());
+        Ok(())
+    }
+
+    /// Stores a memo as a source shows it; the newest state wins.
+    pub async fn put_erp_memo(&mut self, memo: &ErpMemoRow) -> StoreResult<()> {
+        on!(self, c => sqlx::query(
+            "INSERT INTO erp_memo (reference, document, memo_date, currency, amount_u, status, archive_id) VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (reference, document) DO UPDATE SET memo_date = EXCLUDED.memo_date, currency = EXCLUDED.currency, amount_u = EXCLUDED.amount_u,
+                 status = EXCLUDED.status, archive_id = EXCLUDED.archive_id")
+            .bind(&memo.reference).bind(&memo.document).bind(memo.memo_date).bind(&memo.currency).bind(memo.amount_u).bind(&memo.status)
+            .bind(memo.archive_id).execute(c).await?.rows_affected());
+        Ok(())
+    }
+    /// All memos that sources show.
+    pub async fn erp_memos(&mut self) -> StoreResult<Vec<ErpMemoRow>> {
+        Ok(on!(self, c => sqlx::query_as(
+            "SELECT reference, document, memo_date, currency, amount_u, status, archive_id FROM erp_memo ORDER BY reference, document").fetch_all(c).await?))
+    }
+}
