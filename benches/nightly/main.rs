@@ -6,6 +6,7 @@
 
 mod floor;
 mod measure;
+mod oracle;
 mod workload;
 
 use measure::{Cost, Server, hundredths, ratio_e2};
@@ -60,7 +61,6 @@ fn compare(words: &[&str]) {
     println!("|---|---|---|---|---|---|---|---|---|");
     for store in stores {
         let mut peaks = Vec::new();
-        let mut figures: Vec<String> = Vec::new();
         for &size in &sizes {
             std::fs::remove_dir_all(&base).ok();
             let load = workload::write(&base.join("workspace"), size).expect("the workload");
@@ -83,7 +83,7 @@ fn compare(words: &[&str]) {
                 let ratios = (ratio_e2(all.wall_ms, floor.wall_ms), ratio_e2(all.cpu_ms, floor.cpu_ms));
                 best = Some(best.map_or(ratios, |b| (b.0.min(ratios.0), b.1.min(ratios.1))));
                 peaks.push((size, all.peak_kib));
-                figures.push(bench.earned(size));
+                bench.check_figures();
             }
             if let Some((wall, cpu)) = best
                 && wall.min(cpu) > MOST_E2
@@ -95,7 +95,6 @@ fn compare(words: &[&str]) {
                 ));
             }
         }
-        println!("{}", figures.join("\n"));
         let peak = |size: Option<&u64>| peaks.iter().filter(|p| Some(&p.0) == size).map(|p| p.1).min();
         if let (Some(small), Some(large)) = (peak(sizes.iter().min()), peak(sizes.iter().max()))
             && ratio_e2(large, small) > MOST_MEMORY_E2
@@ -182,17 +181,15 @@ impl<'a> Bench<'a> {
         std::thread::sleep(Duration::from_millis(200));
         measure::run(command, self.server.as_ref(), &[0, 1])
     }
-    /// What was earned, to compare between stores and rounds.
-    fn earned(&self, size: u64) -> String {
+    /// Every figure must be the oracle's: a fast wrong answer is none.
+    fn check_figures(&self) {
         let output = self.command(&["accruals", "--json"]).stdout(std::process::Stdio::piped()).output().expect("the program");
         let rows: Vec<Value> = match serde_json::from_slice(&output.stdout) {
             Ok(Value::Array(rows)) => rows,
             _ => serde_json::Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>().expect("JSON"),
         };
-        let earned: i64 =
-            rows.iter().filter_map(|r| r["earned"].as_str()).map(|t| t.replace('.', "").parse::<i64>().expect("an amount")).sum();
-        assert!(earned > 0, "nothing was earned");
-        format!("{size} lines: {} figures, earned {} minor units in all", rows.len(), earned)
+        let wrong = oracle::differences(&oracle::earned(self.load), &rows);
+        assert!(wrong.is_empty(), "{} figures differ from the oracle:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
     }
 }
 

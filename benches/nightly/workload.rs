@@ -14,14 +14,62 @@ pub const ITEMS: u64 = 20_000;
 pub const CATEGORIES: u64 = 200;
 pub const AGREEMENTS: u64 = 1_000;
 const DAYS: u64 = 365;
-const CURRENCIES: [&str; 3] = ["USD", "EUR", "GBP"];
+pub const CURRENCIES: [&str; 3] = ["USD", "EUR", "GBP"];
 
-/// Where everything was written.
+/// Where everything was written, and what is needed to recompute it.
 pub struct Workload {
     /// The workspace: `rebated.toml` is the caller's, `agreements/` is filled.
     pub folder: PathBuf,
     pub lines: u64,
     pub documents: u64,
+    pub partners: Vec<Partner>,
+    pub items: Vec<Item>,
+    pub agreements: Vec<Agreement>,
+}
+
+pub struct Partner {
+    pub region: u64,
+    pub currency: usize,
+}
+
+pub struct Item {
+    pub category: u64,
+    pub brand: u64,
+    price_cents: u64,
+}
+
+/// One volume agreement with one term, valid the whole year.
+pub struct Agreement {
+    pub id: String,
+    pub who: Who,
+    pub currency: usize,
+    pub selection: Selection,
+    pub measure: Measure,
+    pub retrospective: bool,
+    /// Months of an accumulation period: 12, 6 or 3.
+    pub months: u32,
+    /// Lower bound (whole units of the measure) and benefit: hundredths of a percent, or cents a piece where a
+    /// marginal ladder counts pieces.
+    pub tiers: Vec<(u64, u64)>,
+}
+
+pub enum Who {
+    Partner(u64),
+    Region(u64),
+}
+
+pub enum Selection {
+    Everything,
+    Categories([u64; 2]),
+    /// Ten categories under one node of the tree.
+    Range(u64),
+    Brand(u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    Net,
+    Pieces,
 }
 
 impl Workload {
@@ -50,6 +98,10 @@ pub fn item_of(code: &str) -> u64 {
     (code[3..].parse::<u64>().expect("an item code") - 1_000) / 13
 }
 
+fn small(n: u64) -> usize {
+    usize::try_from(n).expect("a small number")
+}
+
 /// A small generator of even pseudo-random numbers (a 64-bit counter, mixed).
 struct Random(u64);
 
@@ -73,22 +125,19 @@ impl Random {
     }
 }
 
-struct Item {
-    category: u64,
-    brand: u64,
-    price_cents: u64,
-}
-
 /// Writes the tables and agreement files for so many lines.
 pub fn write(folder: &Path, lines: u64) -> io::Result<Workload> {
     fs::create_dir_all(folder.join("agreements"))?;
     let mut random = Random(0x5EED);
-    let currency_of_partner = partners(folder, &mut random)?;
+    let partners = partners(folder, &mut random)?;
     let items = items(folder, &mut random)?;
     units_and_rates(folder, &mut random)?;
-    agreements(folder, &mut random, &currency_of_partner, lines)?;
-    let documents = invoices(folder, &mut random, &currency_of_partner, &items, lines)?;
-    Ok(Workload { folder: folder.to_owned(), lines, documents })
+    let agreements = agreements(&mut random, &partners, lines);
+    for agreement in &agreements {
+        fs::write(folder.join(format!("agreements/{}.toml", agreement.id.to_lowercase())), agreement.to_toml())?;
+    }
+    let documents = invoices(folder, &mut random, &partners, &items, lines)?;
+    Ok(Workload { folder: folder.to_owned(), lines, documents, partners, items, agreements })
 }
 
 fn table(folder: &Path, kind: &str, header: &str) -> io::Result<BufWriter<File>> {
@@ -97,18 +146,17 @@ fn table(folder: &Path, kind: &str, header: &str) -> io::Result<BufWriter<File>>
     Ok(file)
 }
 
-fn partners(folder: &Path, random: &mut Random) -> io::Result<Vec<usize>> {
+fn partners(folder: &Path, random: &mut Random) -> io::Result<Vec<Partner>> {
     let mut file = table(folder, "partners", "partner,name,groups,email,language,currency,country")?;
-    let mut currencies = Vec::new();
+    let mut partners = Vec::new();
     for n in 0..PARTNERS {
-        let currency = [0, 0, 0, 0, 0, 0, 1, 1, 1, 2][usize::try_from(random.below(10)).expect("small")];
-        let code = partner_code(n);
-        let region = random.below(12);
-        writeln!(file, "{code},Partner {n},REGION-{region:02},accounts-{n}@partner.example,en,{},US", CURRENCIES[currency])?;
-        currencies.push(currency);
+        let partner = Partner { currency: [0, 0, 0, 0, 0, 0, 1, 1, 1, 2][small(random.below(10))], region: random.below(12) };
+        let (code, currency) = (partner_code(n), CURRENCIES[partner.currency]);
+        writeln!(file, "{code},Partner {n},REGION-{:02},accounts-{n}@partner.example,en,{currency},US", partner.region)?;
+        partners.push(partner);
     }
     file.flush()?;
-    Ok(currencies)
+    Ok(partners)
 }
 
 fn items(folder: &Path, random: &mut Random) -> io::Result<Vec<Item>> {
@@ -165,79 +213,116 @@ fn date(day: u64) -> String {
     unreachable!("the year has {DAYS} days")
 }
 
-fn agreements(folder: &Path, random: &mut Random, currency_of_partner: &[usize], lines: u64) -> io::Result<()> {
+fn agreements(random: &mut Random, partners: &[Partner], lines: u64) -> Vec<Agreement> {
     // Lines of an average partner, so that ladders are reached at every size of the workload.
     let share = lines / PARTNERS + 1;
+    let mut agreements = Vec::new();
     for n in 0..AGREEMENTS {
         let partner = if n < AGREEMENTS / 2 { n } else { random.skewed(PARTNERS) };
         // One agreement in a hundred is for a whole region.
-        let who = if n % 100 == 99 {
-            format!("groups = [\"REGION-{:02}\"]", random.below(12))
-        } else {
-            format!("partners = [\"{}\"]", partner_code(partner))
-        };
+        let who = if n % 100 == 99 { Who::Region(random.below(12)) } else { Who::Partner(partner) };
         let (selection, selectivity) = match random.below(10) {
-            0..=2 => (String::new(), 1),
-            3..=6 => (
-                format!(
-                    "where = {{ category = [\"CAT-{:03}\", \"CAT-{:03}\"] }}\n",
-                    random.below(CATEGORIES),
-                    random.below(CATEGORIES)
-                ),
-                100,
-            ),
-            7..=8 => (format!("where = {{ category = [\"RANGE-{:02}\"] }}\n", random.below(CATEGORIES / 10)), 20),
-            _ => (format!("where = {{ brand = [\"BRAND-{:02}\"] }}\n", random.below(40)), 40),
+            0..=2 => (Selection::Everything, 1),
+            3..=6 => (Selection::Categories([random.below(CATEGORIES), random.below(CATEGORIES)]), 100),
+            7..=8 => (Selection::Range(random.below(CATEGORIES / 10)), 20),
+            _ => (Selection::Brand(random.below(40)), 40),
         };
-        let by_quantity = random.percent(50);
-        let method = if n % 2 == 0 { "retrospective" } else { "marginal" };
-        let accumulate = ["year", "year", "half-year", "quarter"][usize::try_from(random.below(4)).expect("small")];
-        let expected = share * if by_quantity { 40 } else { 6_000 } / selectivity + 4;
-        let mut text = String::new();
-        let wrote = write!(
-            text,
-            "id = \"BENCH-{n:04}\"\ntitle = \"Workload agreement {n}\"\n{who}\ncurrency = \"{}\"\n\
-             valid = {{ from = \"2025-01-01\", to = \"2025-12-31\" }}\nexchange = {{ rate_type = \"spot\", max_age = \"7d\" }}\n\
-             settlement = {{ every = \"quarter\", method = \"credit-memo\" }}\n\n\
-             [[terms]]\nid = \"volume\"\ntype = \"volume\"\n{selection}accumulate = \"{accumulate}\"\nmethod = \"{method}\"\n",
-            CURRENCIES[currency_of_partner[usize::try_from(partner).expect("small")]],
-        );
-        wrote.expect("writing to a string");
-        text += if by_quantity {
-            "unit = \"EA\"\nqualifier = \"quantity\"\nbase = \"net-amount\"\n"
-        } else {
-            "qualifier = \"net-amount\"\nbase = \"net-amount\"\n"
-        };
-        text += "tiers = [\n";
-        for tier in 0..3 + random.below(3) {
-            let rate = 50 + 75 * tier;
-            writeln!(text, "  {{ from = \"{}\", rate = \"{}.{:02}%\" }},", tier * expected / 3, rate / 100, rate % 100)
-                .expect("writing to a string");
-        }
-        text += "]\n";
-        fs::write(folder.join(format!("agreements/bench-{n:04}.toml")), text)?;
+        let measure = if random.percent(50) { Measure::Pieces } else { Measure::Net };
+        let retrospective = n % 2 == 0;
+        let expected = share * if measure == Measure::Pieces { 40 } else { 6_000 } / selectivity + 4;
+        let (first, step) = if measure == Measure::Pieces && !retrospective { (5, 10) } else { (50, 75) };
+        let tiers = (0..3 + random.below(3)).map(|tier| (tier * expected / 3, first + step * tier)).collect();
+        let months = [12, 12, 6, 3][small(random.below(4))];
+        let currency = partners[small(partner)].currency;
+        agreements.push(Agreement {
+            id: format!("BENCH-{n:04}"),
+            who,
+            currency,
+            selection,
+            measure,
+            retrospective,
+            months,
+            tiers,
+        });
     }
-    Ok(())
+    agreements
 }
 
-fn invoices(folder: &Path, random: &mut Random, currency_of_partner: &[usize], items: &[Item], lines: u64) -> io::Result<u64> {
+impl Agreement {
+    /// Whether a marginal ladder pays cents a piece instead of a percentage.
+    pub fn pays_by_piece(&self) -> bool {
+        self.measure == Measure::Pieces && !self.retrospective
+    }
+    /// Whether it counts this item.
+    pub fn selects(&self, item: &Item) -> bool {
+        match self.selection {
+            Selection::Everything => true,
+            Selection::Categories(of) => of.contains(&item.category),
+            Selection::Range(range) => item.category / 10 == range,
+            Selection::Brand(brand) => item.brand == brand,
+        }
+    }
+    fn to_toml(&self) -> String {
+        let who = match self.who {
+            Who::Partner(n) => format!("partners = [\"{}\"]", partner_code(n)),
+            Who::Region(n) => format!("groups = [\"REGION-{n:02}\"]"),
+        };
+        let selection = match self.selection {
+            Selection::Everything => String::new(),
+            Selection::Categories([a, b]) if a == b => format!("where = {{ category = [\"CAT-{a:03}\"] }}\n"),
+            Selection::Categories([a, b]) => format!("where = {{ category = [\"CAT-{a:03}\", \"CAT-{b:03}\"] }}\n"),
+            Selection::Range(n) => format!("where = {{ category = [\"RANGE-{n:02}\"] }}\n"),
+            Selection::Brand(n) => format!("where = {{ brand = [\"BRAND-{n:02}\"] }}\n"),
+        };
+        let accumulate = match self.months {
+            12 => "year",
+            6 => "half-year",
+            _ => "quarter",
+        };
+        let measure = match (self.measure, self.pays_by_piece()) {
+            (Measure::Net, _) => "qualifier = \"net-amount\"\nbase = \"net-amount\"\n",
+            (Measure::Pieces, false) => "unit = \"EA\"\nqualifier = \"quantity\"\nbase = \"net-amount\"\n",
+            (Measure::Pieces, true) => "unit = \"EA\"\nqualifier = \"quantity\"\nbase = \"quantity\"\n",
+        };
+        let mut text = format!(
+            "id = \"{id}\"\ntitle = \"Workload agreement {id}\"\n{who}\ncurrency = \"{currency}\"\n\
+             valid = {{ from = \"2025-01-01\", to = \"2025-12-31\" }}\nexchange = {{ rate_type = \"spot\", max_age = \"7d\" }}\n\
+             settlement = {{ every = \"quarter\", method = \"credit-memo\" }}\n\n\
+             [[terms]]\nid = \"volume\"\ntype = \"volume\"\n{selection}accumulate = \"{accumulate}\"\nmethod = \"{method}\"\n{measure}tiers = [\n",
+            id = self.id,
+            currency = CURRENCIES[self.currency],
+            method = if self.retrospective { "retrospective" } else { "marginal" },
+        );
+        for (from, benefit) in &self.tiers {
+            let (whole, part) = (benefit / 100, benefit % 100);
+            let benefit = if self.pays_by_piece() {
+                format!("per_unit = \"{whole}.{part:02}\"")
+            } else {
+                format!("rate = \"{whole}.{part:02}%\"")
+            };
+            writeln!(text, "  {{ from = \"{from}\", {benefit} }},").expect("writing to a string");
+        }
+        text + "]\n"
+    }
+}
+
+fn invoices(folder: &Path, random: &mut Random, partners: &[Partner], items: &[Item], lines: u64) -> io::Result<u64> {
     let header = "document_type,document_number,line_number,document_date,partner,item,quantity,unit,net_amount,currency,refers_to_document,refers_to_line";
     let mut file = table(folder, "lines", header)?;
-    let mut newest_invoice: Vec<Option<u64>> = vec![None; currency_of_partner.len()];
+    let mut newest_invoice: Vec<Option<u64>> = vec![None; partners.len()];
     let (mut written, mut document) = (0, 0);
     while written < lines {
         let day = date(written * DAYS / lines);
         let partner = random.skewed(PARTNERS);
-        let slot = usize::try_from(partner).expect("small");
-        let original = newest_invoice[slot].filter(|_| random.percent(3));
-        let currency = if random.percent(2) { random.below(3) } else { currency_of_partner[slot] as u64 };
-        let currency = CURRENCIES[usize::try_from(currency).expect("small")];
+        let slot = small(partner);
+        let original = newest_invoice[slot].filter(|_| random.percent(4));
+        let currency = CURRENCIES[if random.percent(2) { small(random.below(3)) } else { partners[slot].currency }];
         let count = (1 + random.below(if original.is_some() { 1 } else { 9 })).min(lines - written);
         let (kind, sign) = if original.is_some() { ("credit-note", "-") } else { ("invoice", "") };
         let refers = original.map(|o| format!("R{o:08},1")).unwrap_or_else(|| ",".to_owned());
         for line in 1..=count {
             let item = random.skewed(ITEMS);
-            let known = &items[usize::try_from(item).expect("small")];
+            let known = &items[small(item)];
             let boxed = random.percent(10);
             let quantity = 1 + random.skewed(if boxed { 12 } else { 120 });
             let price = known.price_cents * (85 + random.below(16)) / 100 * if boxed { 12 } else { 1 };
