@@ -5,6 +5,8 @@ pub mod agreement;
 pub mod allocation;
 pub mod line;
 pub mod master;
+pub mod master_data;
+pub mod matching;
 pub mod memo;
 pub mod money;
 pub mod number;

@@ -1,0 +1,253 @@
+//! One line's figures in an agreement's terms: converted amounts and quantities, shares of
+//! document discounts, and why a line has no figure.
+//!
+//! Conversions are exact and never fall back to one: what cannot be converted is refused.
+
+use super::compiled::{CompiledTerm, Test, Version};
+use crate::core::agreement::{Measure, UnitMatch};
+use crate::core::line::{Line, LineKind};
+use crate::core::master_data::{MasterData, Ratio, rate_on};
+use crate::core::money::Currency;
+use crate::core::number::{Exact, Factor, Micros};
+use chrono::NaiveDate;
+use std::cmp::Ordering;
+
+/// Why a line does not count for a term.
+pub(super) enum Refusal<'m> {
+    NotMember,
+    NotValid,
+    OriginalOutside,
+    OutsidePeriod,
+    TermNotInVersion,
+    RebateExcluded,
+    DocumentType,
+    Kind,
+    NotSelected(&'m Test),
+    Excepted,
+    Unpaid,
+    PaidElsewhere,
+    OtherUnit,
+    Spread,
+    DiscountWithoutGoods,
+    NoRate { from: Currency, to: Currency, on: NaiveDate, max_age_days: u32 },
+    NoConversion { to: Box<str>, on: NaiveDate },
+    NoWeight,
+    NoGross,
+    NoCost,
+}
+
+impl Refusal<'_> {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::NotMember => "not-a-member",
+            Refusal::NotValid => "not-valid",
+            Refusal::OriginalOutside => "original-outside",
+            Refusal::OutsidePeriod => "outside-period",
+            Refusal::TermNotInVersion => "term-not-in-version",
+            Refusal::RebateExcluded => "rebate-excluded",
+            Refusal::DocumentType => "document-type",
+            Refusal::Kind => "line-kind",
+            Refusal::NotSelected(_) => "not-selected",
+            Refusal::Excepted => "excepted",
+            Refusal::Unpaid => "unpaid",
+            Refusal::PaidElsewhere => "paid-in-another-period",
+            Refusal::OtherUnit => "other-unit",
+            Refusal::Spread => "spread-over-goods",
+            Refusal::DiscountWithoutGoods => "discount-without-goods",
+            Refusal::NoRate { .. } => "no-rate",
+            Refusal::NoConversion { .. } => "no-conversion",
+            Refusal::NoWeight => "no-weight",
+            Refusal::NoGross => "no-gross-amount",
+            Refusal::NoCost => "no-cost",
+        }
+    }
+    /// Whether a person has to decide before settlements of the agreement may go out.
+    pub fn blocks(&self) -> bool {
+        matches!(
+            self,
+            Refusal::DiscountWithoutGoods
+                | Refusal::NoRate { .. }
+                | Refusal::NoConversion { .. }
+                | Refusal::NoWeight
+                | Refusal::NoGross
+                | Refusal::NoCost
+        )
+    }
+    /// The reason for people, a lowercase fragment.
+    pub fn reason(&self, line: &Line, term: &str) -> String {
+        match self {
+            Refusal::NotMember => "the partner does not take part on that day".to_owned(),
+            Refusal::NotValid => format!("the agreement has no version in force on {}", line.document_date),
+            Refusal::OriginalOutside => "the invoice it refers to lies outside the agreement".to_owned(),
+            Refusal::OutsidePeriod => "its day lies outside the agreement's validity".to_owned(),
+            Refusal::TermNotInVersion => format!("the version in force has no term `{term}`"),
+            Refusal::RebateExcluded => "the line is flagged as excluded from rebates".to_owned(),
+            Refusal::DocumentType => format!("the term does not count documents of type {}", line.document_type),
+            Refusal::Kind => format!("the term does not count lines of kind {}", line.line_kind),
+            Refusal::NotSelected(test) => format!("{} is not one of {}", test.name, test.values.join(", ")),
+            Refusal::Excepted => "the term's exceptions take it out".to_owned(),
+            Refusal::Unpaid => "it is not fully paid".to_owned(),
+            Refusal::PaidElsewhere => "it was not paid in the period in which it was posted".to_owned(),
+            Refusal::OtherUnit => format!("its unit {} is not the term's and the term does not convert", line.unit),
+            Refusal::Spread => "it is a document discount and counts as part of the document's goods lines".to_owned(),
+            Refusal::DiscountWithoutGoods => "the document has no goods lines that could carry the discount".to_owned(),
+            Refusal::NoRate { from, to, on, max_age_days } => {
+                format!("no rate from {from} to {to} on {on} or at most {max_age_days} days before")
+            }
+            Refusal::NoConversion { to, on } => format!("no conversion from unit `{}` to `{to}` on {on}", line.unit),
+            Refusal::NoWeight => "the item has no weight or base unit on that day".to_owned(),
+            Refusal::NoGross => "the line has no gross amount".to_owned(),
+            Refusal::NoCost => "the line has no cost amount".to_owned(),
+        }
+    }
+}
+
+/// Document discounts of one document and how they spread over its goods lines by net amount.
+pub(super) struct Discount {
+    currency: Currency,
+    net: Micros,
+    gross: Option<Micros>,
+    goods_net: i128,
+    /// By goods line: its id and the goods' net amount before and after it, in line order.
+    steps: Vec<(i64, i128, i128)>,
+}
+
+/// Line numbers in the order of people: 2 before 10, digits before letters.
+pub fn compare_line_numbers(a: &str, b: &str) -> Ordering {
+    match (a.parse::<u64>(), b.parse::<u64>()) {
+        (Ok(x), Ok(y)) => x.cmp(&y).then_with(|| a.cmp(b)),
+        (Ok(_), Err(_)) => Ordering::Less,
+        (Err(_), Ok(_)) => Ordering::Greater,
+        (Err(_), Err(_)) => a.cmp(b),
+    }
+}
+
+impl Discount {
+    /// The discounts of a document; `None` when it has none.
+    pub fn of(lines: &[Line]) -> Option<Self> {
+        let first = lines.iter().find(|l| l.line_kind == LineKind::Discount)?;
+        let currency = first.currency;
+        let discounts = || lines.iter().filter(|l| l.line_kind == LineKind::Discount && l.currency == currency);
+        let mut goods: Vec<&Line> = lines.iter().filter(|l| l.line_kind == LineKind::Goods && l.currency == currency).collect();
+        goods.sort_by(|a, b| compare_line_numbers(&a.line_number, &b.line_number).then(a.id.cmp(&b.id)));
+        let mut total = 0i128;
+        let mut steps = Vec::with_capacity(goods.len());
+        for line in goods {
+            let before = total;
+            total += i128::from(line.net_amount.0);
+            steps.push((line.id, before, total));
+        }
+        Some(Discount {
+            currency,
+            net: discounts().map(|l| l.net_amount).sum(),
+            gross: discounts().map(|l| l.gross_amount).sum::<Option<Micros>>(),
+            goods_net: total,
+            steps,
+        })
+    }
+    /// Whether the discount line finds goods to go with.
+    pub fn spreads(&self, line: &Line) -> bool {
+        line.currency == self.currency && self.goods_net != 0
+    }
+    /// The part of an amount that goes with a goods line, in the agreement's currency. The parts of
+    /// all goods lines add up exactly.
+    fn share(&self, line: &Line, amount: Micros, rate: Factor) -> Exact {
+        if self.goods_net == 0 {
+            return Exact::ZERO;
+        }
+        let Some((_, before, after)) = self.steps.iter().find(|s| s.0 == line.id) else { return Exact::ZERO };
+        let whole = amount.times(rate);
+        let upto = |part: i128| whole.share(Exact(part), Exact(self.goods_net));
+        upto(*after) - upto(*before)
+    }
+}
+
+/// What the measures of one line need.
+pub(super) struct Measuring<'a> {
+    pub version: &'a Version,
+    pub master: &'a MasterData,
+    pub line: &'a Line,
+    pub discount: Option<&'a Discount>,
+    /// Day whose rates and unit factors hold: the original's for returns.
+    pub conversion_day: NaiveDate,
+}
+
+/// A measured line.
+pub(super) struct Measured {
+    pub qualifier: Exact,
+    pub base: Exact,
+    /// Whether an exchange rate or unit factor was used.
+    pub converted: bool,
+}
+
+impl Measuring<'_> {
+    pub fn measure(&self, term: &CompiledTerm) -> Result<Measured, Refusal<'static>> {
+        let mut converted = false;
+        let qualifier = self.value(term, term.qualifier, &mut converted)?;
+        let base = if term.base == term.qualifier { qualifier } else { self.value(term, term.base, &mut converted)? };
+        Ok(Measured { qualifier, base, converted })
+    }
+
+    fn value(&self, term: &CompiledTerm, measure: Measure, converted: &mut bool) -> Result<Exact, Refusal<'static>> {
+        let line = self.line;
+        let spread = self.discount.filter(|_| term.spreads_discounts() && line.line_kind == LineKind::Goods);
+        match measure {
+            Measure::NetAmount => {
+                let rate = self.rate(converted)?;
+                Ok(line.net_amount.times(rate) + spread.map_or(Exact::ZERO, |d| d.share(line, d.net, rate)))
+            }
+            Measure::GrossAmount => {
+                let rate = self.rate(converted)?;
+                let gross = line.gross_amount.ok_or(Refusal::NoGross)?;
+                let discount = spread.and_then(|d| d.gross.map(|amount| d.share(line, amount, rate)));
+                Ok(gross.times(rate) + discount.unwrap_or_default())
+            }
+            Measure::Margin => {
+                let rate = self.rate(converted)?;
+                let cost = line.cost_amount.ok_or(Refusal::NoCost)?;
+                let discount = spread.map_or(Exact::ZERO, |d| d.share(line, d.net, rate));
+                Ok(line.net_amount.times(rate) + discount - cost.times(rate))
+            }
+            Measure::Quantity => match term.unit.as_deref() {
+                None => Ok(line.quantity.exact()),
+                Some(unit) if unit == &*line.unit => Ok(line.quantity.exact()),
+                Some(_) if term.unit_match == UnitMatch::Exact => Err(Refusal::OtherUnit),
+                Some(unit) => Ok(self.ratio(unit, converted)?.apply(line.quantity)),
+            },
+            Measure::Weight => {
+                let item = line.item_id.and_then(|id| self.master.item(id)).ok_or(Refusal::NoWeight)?;
+                let fact = self.master.item_fact(item, self.conversion_day).ok_or(Refusal::NoWeight)?;
+                let weight = fact.weight.ok_or(Refusal::NoWeight)?;
+                let base_unit = fact.base_unit.as_deref().ok_or(Refusal::NoWeight)?;
+                Ok(self.ratio(base_unit, converted)?.apply_weight(line.quantity, weight))
+            }
+            // Counted per document, not per line.
+            Measure::DocumentCount => Ok(Exact::ZERO),
+        }
+    }
+
+    fn rate(&self, converted: &mut bool) -> Result<Factor, Refusal<'static>> {
+        let (from, source) = (self.line.currency, &self.version.source);
+        if from == source.currency {
+            return Ok(Factor::ONE);
+        }
+        *converted = true;
+        let series = self.version.rates.iter().find(|(currency, _)| *currency == from);
+        series.and_then(|(_, series)| rate_on(series, self.conversion_day, source.exchange.max_age_days)).ok_or(Refusal::NoRate {
+            from,
+            to: source.currency,
+            on: self.conversion_day,
+            max_age_days: source.exchange.max_age_days,
+        })
+    }
+
+    fn ratio(&self, to: &str, converted: &mut bool) -> Result<Ratio, Refusal<'static>> {
+        if *to == *self.line.unit {
+            return Ok(Ratio::ONE);
+        }
+        *converted = true;
+        self.master
+            .ratio(self.line.item_id, &self.line.unit, to, self.conversion_day)
+            .ok_or_else(|| Refusal::NoConversion { to: to.into(), on: self.conversion_day })
+    }
+}
