@@ -14,6 +14,7 @@ pub mod owner;
 pub mod planner;
 pub mod queue;
 pub mod serve;
+pub mod store_board;
 pub mod systemd;
 pub mod work;
 

@@ -124,6 +124,14 @@ impl Tx {
         Ok(found.into_iter().map(row).collect())
     }
 
+    /// Every run that is not finished, oldest first.
+    pub async fn open_runs(&mut self) -> StoreResult<Vec<RunRow>> {
+        let found: Vec<Columns> = on!(self, c => sqlx::query_as(
+            "SELECT id, job, run_key, business_day, state, attempt, lease_owner, lease_token, heartbeat_at, caught_up, error, requested_at, started_at, finished_at
+             FROM run WHERE state <> 'finished' ORDER BY id").fetch_all(c).await?);
+        Ok(found.into_iter().map(row).collect())
+    }
+
     /// Runs that somebody claims to be executing.
     pub async fn running_runs(&mut self) -> StoreResult<Vec<RunRow>> {
         let found: Vec<Columns> = on!(self, c => sqlx::query_as(
