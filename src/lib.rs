@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod drivers;
 pub mod formats;
 pub mod mapping;
+pub mod owner;
 pub mod pipeline;
 pub mod store;
 pub mod telemetry;

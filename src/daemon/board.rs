@@ -55,7 +55,7 @@ pub struct RunRow {
     pub state: RunState,
     /// How often it was claimed.
     pub attempt: i64,
-    /// Who holds or held the lease: the text of an [`super::owner::Owner`].
+    /// Who holds or held the lease: the text of an [`crate::owner::Owner`].
     pub lease_owner: Option<String>,
     /// Counts the claims; fences off a holder that lost its lease.
     pub lease_token: i64,

@@ -10,7 +10,6 @@ pub mod board;
 pub mod health;
 pub mod heartbeat;
 pub mod hold;
-pub mod owner;
 pub mod planner;
 pub mod queue;
 pub mod serve;

@@ -8,11 +8,11 @@
 use super::DaemonError;
 use super::alert::{Notice, NoticeKind};
 use super::board::{End, NewRun, RunBoard, RunRow, RunState};
-use super::owner::{Life, Owner};
 use super::queue::{self, Retry};
 use super::work::{Ending, Order};
 use crate::clock::Clock;
 use crate::core::schedule::{RunKey, Schedule, Step};
+use crate::owner::{Life, Owner};
 use chrono::{DateTime, Days, Duration, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -4,11 +4,11 @@
 use super::alert::NoticeKind;
 use super::board::{RunBoard, RunState};
 use super::memory_board::MemoryBoard;
-use super::owner::Owner;
 use super::planner::{Job, Planner, Settings};
 use super::work::Ending;
 use crate::clock::Clock;
 use crate::core::schedule::{BusinessDayRule, Missed, Overlap, Schedule, Step, parse_zone};
+use crate::owner::Owner;
 use chrono::{DateTime, Duration, Utc};
 use std::sync::Arc;
 
