@@ -7,7 +7,7 @@
 
 use crate::core::problem::{Place, Problem};
 use crate::formats::text::{TextEncoding, Transcoder, UnknownByte};
-use crate::formats::{CsvOptions, FormatError, Node, Record, RecordSink};
+use crate::formats::{CsvOptions, FormatError, HeaderCheck, Node, Record, RecordSink};
 use std::io::Read;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -328,6 +328,7 @@ pub(crate) fn read(
     options: &CsvOptions,
     input: &mut dyn Read,
     source: &str,
+    header: &mut HeaderCheck<'_>,
     sink: &mut RecordSink<'_>,
 ) -> Result<(), FormatError> {
     let source: Arc<str> = source.into();
@@ -339,11 +340,20 @@ pub(crate) fn read(
         };
         let names = match &names {
             Some(names) => names,
-            None if options.header => {
-                names = Some(column_names(row.fields(), &Place::source(Arc::clone(&source)).at_line(row.line))?);
-                return Ok(ControlFlow::Continue(()));
+            None => {
+                let place = Place::source(Arc::clone(&source)).at_line(row.line);
+                let found = if options.header {
+                    column_names(row.fields(), &place)?
+                } else {
+                    (1..=row.len()).map(|number| number.to_string()).collect()
+                };
+                header(&found, &place)?;
+                let found = &*names.insert(found);
+                if options.header {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                found
             }
-            None => &*names.insert((1..=row.len()).map(|number| number.to_string()).collect()),
         };
         if let Some(problem) = ragged(&row, names.len(), &source) {
             return Ok(sink(Err(problem)));

@@ -102,6 +102,12 @@ pub enum FormatError {
     Io(#[from] std::io::Error),
 }
 
+impl From<Problems> for FormatError {
+    fn from(problems: Problems) -> Self {
+        Self::Refused(problems)
+    }
+}
+
 impl From<Problem> for FormatError {
     fn from(problem: Problem) -> Self {
         Self::Refused(problem.into())
@@ -117,9 +123,26 @@ pub type RecordSink<'a> = dyn FnMut(Result<Record, Problem>) -> ControlFlow<()> 
 /// [`FormatError::Refused`] when the document is refused as a whole, even after records were given;
 /// [`FormatError::Io`] when `input` fails.
 pub fn read(format: &Format, input: &mut dyn Read, source: &str, sink: &mut RecordSink<'_>) -> Result<(), FormatError> {
+    read_with_header(format, input, source, &mut |_, _| Ok(()), sink)
+}
+
+/// Looks at the column names of a table before its first row; an error refuses the whole file.
+pub type HeaderCheck<'a> = dyn FnMut(&[String], &Place) -> Result<(), Problems> + 'a;
+
+/// As [`read`], with a look at the column names first, where the format has any.
+///
+/// # Errors
+/// As [`read`], and what `header` refuses.
+pub fn read_with_header(
+    format: &Format,
+    input: &mut dyn Read,
+    source: &str,
+    header: &mut HeaderCheck<'_>,
+    sink: &mut RecordSink<'_>,
+) -> Result<(), FormatError> {
     match format {
-        Format::Csv(options) => csv::read(options, input, source, sink),
-        Format::Xlsx { sheet } => xlsx::read(sheet.as_deref(), input, source, sink),
+        Format::Csv(options) => csv::read(options, input, source, header, sink),
+        Format::Xlsx { sheet } => xlsx::read(sheet.as_deref(), input, source, header, sink),
         Format::Json { records } => json::read(records.as_deref(), input, source, sink),
         Format::Ndjson => json::read_lines(input, source, sink),
     }
@@ -134,4 +157,9 @@ pub fn plain_number(text: &str) -> String {
         }
         None => text.to_owned(),
     }
+}
+
+/// Whether separated text can be read in an encoding.
+pub fn is_encoding(label: &str) -> bool {
+    text::TextEncoding::from_label(label).is_some()
 }

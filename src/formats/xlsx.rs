@@ -5,7 +5,7 @@
 //! known by the cell's type, not by how they look.
 
 use crate::core::problem::{Place, Problem};
-use crate::formats::{FormatError, Node, Record, RecordSink, csv};
+use crate::formats::{FormatError, HeaderCheck, Node, Record, RecordSink, csv};
 use calamine::{Data, Reader, Xlsx, open_workbook_from_rs};
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -13,14 +13,20 @@ use std::sync::Arc;
 /// Largest file; a spreadsheet is read as a whole.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// Text of a binary number as a spreadsheet shows it: 15 significant digits, no exponent.
+/// Text of a binary number as a spreadsheet shows it: 15 significant digits. A number with more
+/// digits than that before the point has lost some: it keeps its exponent (`4.01E+15`), so that it is
+/// known as damaged.
 pub(crate) fn number_text(value: f64) -> Option<String> {
     if !value.is_finite() {
         return None;
     }
     let text = format!("{value:.14e}");
     let (mantissa, exponent) = text.split_once('e')?;
-    expand(mantissa, exponent.parse().ok()?)
+    let exponent: i32 = exponent.parse().ok()?;
+    if exponent >= 15 {
+        return Some(format!("{}E+{exponent}", expand(mantissa, 0)?));
+    }
+    expand(mantissa, exponent)
 }
 
 /// `mantissa * 10^exponent` as plain decimal text; `None` past 60 digits.
@@ -77,6 +83,7 @@ pub(crate) fn read(
     sheet: Option<&str>,
     input: &mut dyn Read,
     source: &str,
+    header: &mut HeaderCheck<'_>,
     sink: &mut RecordSink<'_>,
 ) -> Result<(), FormatError> {
     let source: Arc<str> = source.into();
@@ -106,8 +113,10 @@ pub(crate) fn read(
         let line = first_row.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)).saturating_add(1);
         let at = place.clone().at_line(line);
         let Some(columns) = &columns else {
-            let cells: Vec<String> = row.iter().map(|cell| cell_text(cell)).collect();
-            columns = Some(csv::column_names(cells.iter().map(String::as_str), &at)?);
+            let cells: Vec<String> = row.iter().map(cell_text).collect();
+            let names = csv::column_names(cells.iter().map(String::as_str), &at)?;
+            header(&names, &at)?;
+            columns = Some(names);
             continue;
         };
         let mut entries = Vec::with_capacity(columns.len());

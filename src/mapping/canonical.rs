@@ -4,11 +4,13 @@
 //! Separated text has a path of its own: header positions are resolved once and no record tree is
 //! built, because this is how a million lines come in. Which columns there are stands in `tables`.
 
+use crate::config::shape::nearest;
 use crate::core::master::{Draft, Table};
 use crate::core::problem::{Place, Problem, Problems};
 use crate::formats::{self, CsvOptions, Format, FormatError, Node, csv};
+use crate::mapping::signs::LineRules;
 use crate::mapping::tables::{Row, with_row};
-use crate::mapping::value::{Fault, check_code, nearest};
+use crate::mapping::value::{Fault, check_code};
 use crate::mapping::{FieldProblem, Identity, RowProblem};
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -159,14 +161,19 @@ impl<R: Row> Filling<R> {
     pub(crate) fn fault(&mut self, field: &str, raw: Option<&str>, fault: Fault) {
         self.faults.push((field.to_owned(), raw.map(str::to_owned), fault));
     }
-    /// The draft, or every fault of the row. Rules across columns are only tried on a row whose
+    /// The draft, or every fault of the row. A mapping's line rules set the signs first. Rules across columns are only tried on a row whose
     /// columns are all readable.
-    pub(crate) fn finish(mut self) -> Result<Draft, Vec<(String, Option<String>, Fault)>> {
+    pub(crate) fn finish(mut self, rules: Option<&LineRules>) -> Result<Draft, Vec<(String, Option<String>, Fault)>> {
         for (index, column) in R::COLUMNS.iter().enumerate() {
             if column.required && self.seen & (1 << index) == 0 {
                 let message = format!("there is no {}", column.name.replace('_', " "));
                 self.faults.push((column.name.to_owned(), None, Fault::new("missing-value", message)));
             }
+        }
+        if let (true, Some(rules)) = (self.faults.is_empty(), rules)
+            && let Err((field, fault)) = self.row.orient(rules)
+        {
+            self.faults.push((field.to_owned(), None, fault));
         }
         if self.faults.is_empty() {
             let mut faults = Vec::new();
@@ -208,7 +215,7 @@ fn finish<R: Row>(
     count: &mut Count,
 ) -> Result<Draft, Box<RowProblem>> {
     count.rows += 1;
-    match filling.finish() {
+    match filling.finish(None) {
         Ok(draft) => {
             count.drafts += 1;
             Ok(draft)

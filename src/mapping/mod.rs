@@ -3,12 +3,75 @@
 //! Every record and every row ends in exactly one [`Mapped`]: a draft, a named reason to skip it, or
 //! its problems. Nothing is dropped silently and nothing is guessed.
 
+//!
+//! - `canonical`, `tables`: the canonical tables, their columns, strict reading of their files.
+//! - `shape`, `compile`: a mapping file, checked and compiled.
+//! - `path`, `field`, `transform`, `expression`, `lookup`, `signs`, `value`: what a field can do.
+//! - `apply`: a document through a mapping. `testcase`, `trial`: in-file tests and `mapping try`.
+
+mod apply;
 pub mod canonical;
+mod compile;
+mod expression;
+mod field;
+mod lookup;
+mod path;
+mod shape;
+mod signs;
 pub(crate) mod tables;
+pub mod testcase;
+mod transform;
+pub mod trial;
 pub(crate) mod value;
 
-use crate::core::master::Draft;
+use crate::core::master::{Draft, Table};
 use crate::core::problem::{Place, Problem};
+use crate::formats::Format;
+
+pub use apply::Tally;
+pub use compile::LookupSource;
+pub use field::Context;
+pub use lookup::LookupFile;
+pub use shape::MAPPING as MAPPING_SHAPE;
+
+/// A compiled mapping.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    name: String,
+    table: Table,
+    format: compile::SourceFormat,
+    typed_values: bool,
+    rows: Option<path::RowsPath>,
+    fields: Vec<field::FieldPlan>,
+    rules: Vec<Rule>,
+    line_rules: Option<signs::LineRules>,
+    expressions: expression::Expressions,
+    tests: Vec<testcase::TestCase>,
+}
+
+/// A compiled rule.
+#[derive(Clone, Debug)]
+struct Rule {
+    when: Vec<(path::Path, Vec<String>)>,
+    expression: Option<expression::Expression>,
+    skip: Option<String>,
+    set: Vec<(field::Target, String)>,
+}
+
+impl Mapping {
+    /// File name it was compiled from.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// The canonical table its rows belong to.
+    pub fn table(&self) -> Table {
+        self.table
+    }
+    /// The format of a document: what `[source]` says, else what the file's name ends in, else JSON.
+    pub fn format_for(&self, file_name: &str) -> Format {
+        self.format.format(None, file_name)
+    }
+}
 
 /// What became of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]

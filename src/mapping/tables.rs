@@ -11,12 +11,13 @@ use crate::core::master::{
 use crate::core::money::Currency;
 use crate::core::number::{Factor, Micros};
 use crate::core::problem::Place;
+use crate::mapping::signs::{self, LineRules};
 use crate::mapping::value::{Fault, Field, FromText, Kind};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
 /// One column of a canonical table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Name in headers and mappings.
     pub name: &'static str,
@@ -42,6 +43,10 @@ pub(crate) trait Row: Sized + 'static {
     fn attributes(&mut self) -> Option<&mut BTreeMap<String, String>>;
     /// Rules across columns; `seen` has a bit for each column that was filled.
     fn check(&self, _seen: u64, _faults: &mut RowFaults) {}
+    /// Sets the signs that a mapping's document type gives, and takes included tax off.
+    fn orient(&mut self, _rules: &LineRules) -> Result<(), (&'static str, Fault)> {
+        Ok(())
+    }
     fn draft(self) -> Draft;
 }
 
@@ -146,6 +151,9 @@ table! {
         fn check(&self, seen: u64, faults: &mut RowFaults) {
             check_line(self, seen, faults);
         }
+        fn orient(&mut self, rules: &LineRules) -> Result<(), (&'static str, Fault)> {
+            signs::orient(self, rules)
+        }
     }
 }
 
@@ -164,37 +172,9 @@ fn check_line(line: &DraftLine, seen: u64, faults: &mut RowFaults) {
             faults.push(("net_amount", Fault::new("missing-value", "there is no net amount")));
         }
     }
-    if let Some(fault) = sign_fault(line) {
+    if let Some(fault) = signs::sign_fault(line) {
         faults.push(fault);
     }
-}
-
-/// The sign rule (case 04): a credit note does not carry positive figures, and quantity and amount
-/// of one line point the same way. Discounts run against their document and are left alone.
-pub(crate) fn sign_fault(line: &DraftLine) -> Option<(&'static str, Fault)> {
-    if matches!(line.line_kind, LineKind::Discount | LineKind::Comment) {
-        return None;
-    }
-    let conflict = |message: &str| {
-        Fault::new("sign-conflict", message.to_owned())
-            .help("the sign must come from one place; a person decides what this document means")
-    };
-    if line.document_type == DocumentType::CreditNote {
-        for (field, figure) in [("quantity", line.quantity), ("net_amount", line.net_amount), ("gross_amount", line.gross_amount)]
-        {
-            if figure.is_some_and(|figure| figure.0 > 0) {
-                return Some((field, conflict(&format!("a credit note with a positive {}", field.replace('_', " ")))));
-            }
-        }
-    }
-    for (field, amount) in [("net_amount", line.net_amount), ("gross_amount", line.gross_amount)] {
-        if let (Some(quantity), Some(amount)) = (line.quantity, amount) {
-            if quantity.0.signum() * amount.0.signum() < 0 {
-                return Some((field, conflict("quantity and amount have opposite signs")));
-            }
-        }
-    }
-    None
 }
 
 table! {
@@ -270,7 +250,7 @@ table! {
     DraftRate, Rates, Rate, attributes no,
     blank |place| {
         // Every field is required, so none of these reaches a finished row.
-        let none = Currency::parse("XXX").expect("XXX is the ISO code for no currency");
+        let none = Currency::parse("USD").expect("USD is an ISO code");
         Self { rate_type: String::new(), from_currency: none, to_currency: none, date: NaiveDate::default(), rate: Factor::ZERO, place }
     },
     {
@@ -380,51 +360,51 @@ table! {
 macro_rules! with_row {
     ($table:expr, $row:ident => $call:expr) => {
         match $table {
-            Table::Lines => {
+            $crate::core::master::Table::Lines => {
                 type $row = $crate::core::line::DraftLine;
                 $call
             }
-            Table::Partners => {
+            $crate::core::master::Table::Partners => {
                 type $row = $crate::core::master::DraftPartner;
                 $call
             }
-            Table::Items => {
+            $crate::core::master::Table::Items => {
                 type $row = $crate::core::master::DraftItem;
                 $call
             }
-            Table::Units => {
+            $crate::core::master::Table::Units => {
                 type $row = $crate::core::master::DraftUnit;
                 $call
             }
-            Table::Rates => {
+            $crate::core::master::Table::Rates => {
                 type $row = $crate::core::master::DraftRate;
                 $call
             }
-            Table::Payments => {
+            $crate::core::master::Table::Payments => {
                 type $row = $crate::core::master::DraftPayment;
                 $call
             }
-            Table::Activities => {
+            $crate::core::master::Table::Activities => {
                 type $row = $crate::core::master::DraftActivity;
                 $call
             }
-            Table::Authorizations => {
+            $crate::core::master::Table::Authorizations => {
                 type $row = $crate::core::master::DraftAuthorization;
                 $call
             }
-            Table::Baselines => {
+            $crate::core::master::Table::Baselines => {
                 type $row = $crate::core::master::DraftBaseline;
                 $call
             }
-            Table::Plans => {
+            $crate::core::master::Table::Plans => {
                 type $row = $crate::core::master::DraftPlan;
                 $call
             }
-            Table::Stock => {
+            $crate::core::master::Table::Stock => {
                 type $row = $crate::core::master::DraftStock;
                 $call
             }
-            Table::Memos => {
+            $crate::core::master::Table::Memos => {
                 type $row = $crate::core::master::DraftMemo;
                 $call
             }
@@ -441,4 +421,12 @@ pub fn columns(table: Table) -> &'static [Column] {
 /// Whether rows of a table keep `attributes.*`.
 pub fn keeps_attributes(table: Table) -> bool {
     with_row!(table, R => R::blank(Place::default()).attributes().is_some())
+}
+
+/// Whether a text can fill a column, by its place among the columns.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) fn check_text(table: Table, index: usize, text: &str) -> Result<(), Fault> {
+    with_row!(table, R => R::SETTERS[index](&mut R::blank(Place::default()), text))
 }

@@ -170,10 +170,12 @@ pub(crate) fn iso_date(text: &str) -> Result<NaiveDate, Fault> {
             .try_fold(0u32, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')))
     };
     let bytes = text.as_bytes();
-    if bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-' {
-        if let (Some(year), Some(month), Some(day)) = (digits(0..4), digits(5..7), digits(8..10)) {
-            return NaiveDate::from_ymd_opt(i32::try_from(year).unwrap_or(0), month, day).ok_or_else(|| no_such_date(text));
-        }
+    if bytes.len() == 10
+        && bytes[4] == b'-'
+        && bytes[7] == b'-'
+        && let (Some(year), Some(month), Some(day)) = (digits(0..4), digits(5..7), digits(8..10))
+    {
+        return NaiveDate::from_ymd_opt(i32::try_from(year).unwrap_or(0), month, day).ok_or_else(|| no_such_date(text));
     }
     Err(Fault::new("bad-date", format!("`{text}` is not a date")).help("write dates as 2026-03-31"))
 }
@@ -258,31 +260,6 @@ pub(crate) fn check_code(code: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The candidate nearest to a mistyped word, if any is near.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = word.to_lowercase().replace(['-', ' '], "_");
-    candidates
-        .map(|candidate| (distance(&folded, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let change = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -297,14 +274,6 @@ mod tests {
         for fine in ["0012", "1E5", "E+12", "AE+1", "A,1E+2", "1.2.3E+4", "C#", "#1", "Reel 5", "12E+"] {
             assert!(!damaged_by_spreadsheet(fine), "{fine}");
         }
-    }
-
-    #[test]
-    fn the_nearest_column_is_named_only_when_one_is_near() {
-        let columns = ["net_amount", "gross_amount", "quantity"];
-        assert_eq!(nearest("netamount", columns.into_iter()), Some("net_amount"));
-        assert_eq!(nearest("Net-Amount", columns.into_iter()), Some("net_amount"));
-        assert_eq!(nearest("colour", columns.into_iter()), None);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod canonical;
-mod config;
 mod daemon;
 mod formats;
+mod mapping;
 mod support;
 mod tidy;
