@@ -15,12 +15,35 @@ pub struct Shape {
     pub keys: &'static [Key],
     /// What any other key holds; `None` refuses other keys.
     pub rest: Option<Kind>,
+    /// Further keys that depend on the word of one key.
+    pub variants: Option<Variants>,
+    /// For a variant: the shape whose keys it adds to.
+    pub base: Option<&'static Shape>,
+}
+
+/// Shapes by the word of a key such as `type`.
+#[derive(Debug)]
+pub struct Variants {
+    /// The deciding key; declared among the keys of the shape.
+    pub tag: &'static str,
+    /// Word and the shape with the keys that it adds. A word may be missing here: then it adds none.
+    pub shapes: &'static [(&'static str, &'static Shape)],
 }
 
 impl Shape {
     /// A table in which every key is known.
     pub const fn new(name: &'static str, doc: &'static str, keys: &'static [Key]) -> Self {
-        Self { name, doc, keys, rest: None }
+        Self { name, doc, keys, rest: None, variants: None, base: None }
+    }
+    /// The same, with keys that depend on the word of the key `tag`.
+    pub const fn with_variants(mut self, tag: &'static str, shapes: &'static [(&'static str, &'static Shape)]) -> Self {
+        self.variants = Some(Variants { tag, shapes });
+        self
+    }
+    /// A variant of `base`: its keys come on top.
+    pub const fn variant_of(mut self, base: &'static Shape) -> Self {
+        self.base = Some(base);
+        self
     }
     /// The same with further keys of one kind.
     pub const fn with_rest(mut self, kind: Kind) -> Self {
@@ -29,7 +52,25 @@ impl Shape {
     }
     /// The declaration of a key.
     pub fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|k| k.name == name)
+        self.all_keys().find(|k| k.name == name)
+    }
+    /// Its keys, those of its base first.
+    pub fn all_keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        self.base.map_or(&[][..], |b| b.keys).iter().chain(self.keys)
+    }
+    /// The variant that a table is, by the word of the deciding key. `None` when the word is
+    /// missing, unknown or not supported yet: then nothing can be said about the other keys.
+    pub fn resolve(&'static self, tag_text: impl Fn(&Key) -> Option<String>) -> Option<&'static Shape> {
+        let Some(variants) = &self.variants else { return Some(self) };
+        let tag = self.key(variants.tag)?;
+        let word = tag_text(tag)?;
+        match variants.shapes.iter().find(|(w, _)| *w == word) {
+            Some((_, shape)) => Some(shape),
+            None if matches!(tag.kind, Kind::Word(words) | Kind::WordOrLater(words, _) if words.contains(&word.as_str())) => {
+                Some(self)
+            }
+            None => None,
+        }
     }
 }
 
@@ -137,7 +178,6 @@ pub const fn names<T, const N: usize>(words: &[(&'static str, T)]) -> [&'static 
 }
 
 /// `word_kind!(Bound)`: a [`Kind::Word`] with the words of an enum.
-#[allow(unused_macros)] // used from the next file on
 macro_rules! word_kind {
     ($name:ty) => {{
         const NAMES: [&str; <$name>::WORDS.len()] = $crate::config::shape::names(<$name>::WORDS);
@@ -145,7 +185,6 @@ macro_rules! word_kind {
         $crate::config::shape::Kind::Word(WORDS)
     }};
 }
-#[allow(unused_imports)]
 pub(crate) use word_kind;
 
 /// The candidate nearest to a misspelt name, when it is near enough to be meant.
