@@ -12,4 +12,5 @@ pub mod money;
 pub mod number;
 pub mod period;
 pub mod problem;
+pub mod reconcile;
 pub mod schedule;

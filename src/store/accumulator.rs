@@ -40,6 +40,8 @@ pub struct KeyRow {
     pub agreement: String,
     /// What changed.
     pub reason: String,
+    /// Accounting months whose lines changed.
+    pub months: Vec<NaiveDate>,
 }
 
 struct Raw {
@@ -159,6 +161,53 @@ impl Tx {
         Ok(())
     }
 
+    /// Adds to many running sums.
+    pub async fn add_to_accumulators(&mut self, deltas: &[AccumulatorRow]) -> StoreResult<()> {
+        for delta in deltas {
+            self.add_to_accumulator(delta).await?;
+        }
+        Ok(())
+    }
+
+    /// Inserts running sums into an empty table, many rows at a time.
+    pub async fn insert_accumulators(&mut self, rows: &[AccumulatorRow]) -> StoreResult<()> {
+        for part in rows.chunks(500) {
+            let list: Vec<serde_json::Value> = part
+                .iter()
+                .map(|r| {
+                    serde_json::json!([
+                        r.partner_id, r.agreement, r.term, r.period_from, r.period_to, r.part, r.bucket, r.version, r.sums[0].0.to_string(),
+                        r.sums[1].0.to_string(), r.sums[2].0.to_string(), r.sums[3].0.to_string(), r.lines, r.documents
+                    ])
+                })
+                .collect();
+            let list = serde_json::to_string(&list).map_err(|e| corrupt("running sums", e))?;
+            match self {
+                Tx::Sqlite(c) => {
+                    sqlx::query(
+                        "INSERT INTO accumulator (partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count)
+                         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
+                                value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13 FROM json_each($1)",
+                    )
+                    .bind(list)
+                    .execute(&mut **c)
+                    .await?;
+                }
+                Tx::Postgres(c) => {
+                    sqlx::query(
+                        "INSERT INTO accumulator (partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count)
+                         SELECT (v ->> 0)::BIGINT, v ->> 1, v ->> 2, (v ->> 3)::DATE, (v ->> 4)::DATE, (v ->> 5)::BIGINT, (v ->> 6)::DATE, (v ->> 7)::BIGINT, v ->> 8,
+                                v ->> 9, v ->> 10, v ->> 11, (v ->> 12)::BIGINT, (v ->> 13)::BIGINT FROM jsonb_array_elements($1::jsonb) AS v",
+                    )
+                    .bind(list)
+                    .execute(&mut **c)
+                    .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets the running sums of an agreement before they are built anew.
     pub async fn clear_accumulators_of_agreement(&mut self, agreement: &str) -> StoreResult<()> {
         on!(self, c => sqlx::query("DELETE FROM accumulator WHERE agreement = $1").bind(agreement).execute(c).await?.rows_affected());
@@ -184,19 +233,29 @@ impl Tx {
         )
     }
 
-    /// Marks a pair for accrue. Reasons of several causes are joined, and cut at a readable length.
-    pub async fn mark_key(&mut self, partner_id: i64, agreement: &str, reason: &str) -> StoreResult<()> {
+    /// Marks a pair for accrue, with the accounting months whose lines changed (`,` between them).
+    /// Reasons of several causes are joined, and cut at a readable length.
+    pub async fn mark_key(&mut self, partner_id: i64, agreement: &str, reason: &str, months: &str) -> StoreResult<()> {
         on!(self, c => sqlx::query(
-            "INSERT INTO dirty_key (partner_id, agreement, reason) VALUES ($1, $2, $3)
-             ON CONFLICT (partner_id, agreement) DO UPDATE SET reason = CASE
-                 WHEN length(dirty_key.reason) < 1000 THEN dirty_key.reason || '; ' || EXCLUDED.reason ELSE dirty_key.reason END")
-            .bind(partner_id).bind(agreement).bind(reason).execute(c).await?.rows_affected());
+            "INSERT INTO dirty_key (partner_id, agreement, reason, months) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (partner_id, agreement) DO UPDATE SET months = dirty_key.months || ',' || EXCLUDED.months, reason = CASE
+                 WHEN length(dirty_key.reason) < 1000 AND EXCLUDED.reason <> '' THEN dirty_key.reason || '; ' || EXCLUDED.reason ELSE dirty_key.reason END")
+            .bind(partner_id).bind(agreement).bind(reason).bind(months).execute(c).await?.rows_affected());
         Ok(())
     }
     /// Pairs that accrue has to look at.
     pub async fn marked_keys(&mut self) -> StoreResult<Vec<KeyRow>> {
-        let rows: Vec<(i64, String, String)> = on!(self, c => sqlx::query_as("SELECT partner_id, agreement, reason FROM dirty_key ORDER BY agreement, partner_id").fetch_all(c).await?);
-        Ok(rows.into_iter().map(|(partner_id, agreement, reason)| KeyRow { partner_id, agreement, reason }).collect())
+        let rows: Vec<(i64, String, String, String)> = on!(self, c => sqlx::query_as(
+            "SELECT partner_id, agreement, reason, months FROM dirty_key ORDER BY agreement, partner_id").fetch_all(c).await?);
+        Ok(rows
+            .into_iter()
+            .map(|(partner_id, agreement, reason, months)| KeyRow {
+                partner_id,
+                agreement,
+                reason,
+                months: months.split(',').filter_map(|m| m.parse().ok()).collect(),
+            })
+            .collect())
     }
     /// Forgets a pair once it is booked.
     pub async fn clear_key(&mut self, partner_id: i64, agreement: &str) -> StoreResult<()> {

@@ -199,6 +199,13 @@ impl Tx {
              WHERE w.acknowledge_key IS NOT NULL AND w.acknowledged = 0 AND w.state <> 'new' ORDER BY a.id").fetch_all(c).await?))
     }
 
+    /// The same bytes came again under another name: the source is to be told of that one too.
+    pub async fn note_replay(&mut self, id: i64, acknowledge_key: &str) -> StoreResult<()> {
+        on!(self, c => sqlx::query("UPDATE archive_work SET acknowledge_key = $2, acknowledged = 0 WHERE archive_id = $1")
+            .bind(id).bind(acknowledge_key).execute(c).await?.rows_affected());
+        Ok(())
+    }
+
     /// Notes that the source was told.
     pub async fn set_acknowledged(&mut self, id: i64) -> StoreResult<()> {
         on!(self, c => sqlx::query("UPDATE archive_work SET acknowledged = 1 WHERE archive_id = $1").bind(id).execute(c).await?.rows_affected());

@@ -74,6 +74,11 @@ impl Tx {
         Ok(())
     }
 
+    /// Hash of the newest row: whoever keeps it can tell later whether history was rewritten.
+    pub async fn audit_head(&mut self) -> StoreResult<Option<String>> {
+        Ok(on!(self, c => sqlx::query_scalar("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetch_optional(c).await?))
+    }
+
     /// The trail in order.
     pub async fn audit_rows(&mut self) -> StoreResult<Vec<AuditRow>> {
         let rows: Vec<(i64, DateTime<Utc>, String, String, String, String, String, String, String)> = on!(self, c => sqlx::query_as(

@@ -172,6 +172,13 @@ impl Tx {
              WHERE dedupe_key = $1 AND state = 'open'").bind(dedupe_key).bind(reason).bind(now).execute(c).await?.rows_affected()))
     }
 
+    /// Closes the open exceptions of a document because it was replaced or became known.
+    pub async fn clear_document_exceptions(&mut self, document_id: i64, reason: &str, now: DateTime<Utc>) -> StoreResult<u64> {
+        Ok(on!(self, c => sqlx::query(
+            "UPDATE exception SET state = 'resolved', resolution = 'gone', reason = $2, resolved_by = 'daemon', resolved_at = $3
+             WHERE document_id = $1 AND state = 'open'").bind(document_id).bind(reason).bind(now).execute(c).await?.rows_affected()))
+    }
+
     /// Assigns an exception to a user.
     pub async fn assign_exception(&mut self, id: i64, owner: &str) -> StoreResult<bool> {
         let done = on!(self, c => sqlx::query("UPDATE exception SET owner = $2 WHERE id = $1").bind(id).bind(owner).execute(c).await?.rows_affected());

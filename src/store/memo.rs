@@ -101,6 +101,11 @@ impl Tx {
             .bind(memo.archive_id).execute(c).await?.rows_affected());
         Ok(())
     }
+    /// Whether any source shows memos at all.
+    pub async fn shows_memos(&mut self) -> StoreResult<bool> {
+        let found: Option<String> = on!(self, c => sqlx::query_scalar("SELECT reference FROM erp_memo LIMIT 1").fetch_optional(c).await?);
+        Ok(found.is_some())
+    }
     /// All memos that sources show.
     pub async fn erp_memos(&mut self) -> StoreResult<Vec<ErpMemoRow>> {
         Ok(on!(self, c => sqlx::query_as(

@@ -166,7 +166,7 @@ CREATE UNIQUE INDEX line_identity ON line (partner_id, document_id, version, lin
 CREATE INDEX line_refers ON line (refers_to_document) WHERE refers_to_document IS NOT NULL;
 -- Lines that could not be resolved yet: nothing is dropped, each has an open exception.
 CREATE TABLE pending_line (
-    document_id INTEGER NOT NULL REFERENCES document (id),
+    document_id INTEGER NOT NULL,
     version INTEGER NOT NULL,
     line_number TEXT NOT NULL,
     draft TEXT NOT NULL,
@@ -270,6 +270,7 @@ CREATE TABLE dirty_key (
     partner_id INTEGER NOT NULL,
     agreement TEXT NOT NULL,
     reason TEXT NOT NULL,
+    months TEXT NOT NULL,
     PRIMARY KEY (partner_id, agreement)
 ) STRICT;
 
