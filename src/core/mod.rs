@@ -1,8 +1,10 @@
 //! The pure core: no I/O, no async, no clock, no floats. Everything here is a function of its
 //! arguments; `today` and the business day are passed in.
 
+pub mod accrual;
 pub mod agreement;
 pub mod allocation;
+pub mod approval;
 pub mod line;
 pub mod master;
 pub mod master_data;
@@ -12,5 +14,8 @@ pub mod money;
 pub mod number;
 pub mod period;
 pub mod problem;
+pub mod receipt;
 pub mod reconcile;
 pub mod schedule;
+pub mod settlement;
+pub mod terms;

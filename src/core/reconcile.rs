@@ -90,7 +90,11 @@ pub fn compare(ours: Option<&Ours<'_>>, theirs: Option<&Theirs<'_>>, tolerance: 
     let limit_scaled = by_percent.max(i128::from(tolerance.amount.0) * unit);
     let limit_scaled = tolerance.at_most.map_or(limit_scaled, |most| limit_scaled.min(i128::from(most.0) * unit));
     let limit = Micros(i64::try_from(limit_scaled / unit).unwrap_or(i64::MAX));
-    if i128::from(difference.0) * unit <= limit_scaled { Outcome::Agrees { difference, limit } } else { Outcome::Differs { difference, limit } }
+    if i128::from(difference.0) * unit <= limit_scaled {
+        Outcome::Agrees { difference, limit }
+    } else {
+        Outcome::Differs { difference, limit }
+    }
 }
 
 #[cfg(test)]

@@ -176,8 +176,20 @@ impl Tx {
                 .iter()
                 .map(|r| {
                     serde_json::json!([
-                        r.partner_id, r.agreement, r.term, r.period_from, r.period_to, r.part, r.bucket, r.version, r.sums[0].0.to_string(),
-                        r.sums[1].0.to_string(), r.sums[2].0.to_string(), r.sums[3].0.to_string(), r.lines, r.documents
+                        r.partner_id,
+                        r.agreement,
+                        r.term,
+                        r.period_from,
+                        r.period_to,
+                        r.part,
+                        r.bucket,
+                        r.version,
+                        r.sums[0].0.to_string(),
+                        r.sums[1].0.to_string(),
+                        r.sums[2].0.to_string(),
+                        r.sums[3].0.to_string(),
+                        r.lines,
+                        r.documents
                     ])
                 })
                 .collect();

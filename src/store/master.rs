@@ -76,7 +76,8 @@ impl Tx {
             changed |= done > 0;
         }
         // Facts that the row does not tell are taken from the fact that holds on its first day.
-        type Fact = (NaiveDate, String, Option<String>, String, String, Option<String>, Option<String>, Option<String>, Option<String>);
+        type Fact =
+            (NaiveDate, String, Option<String>, String, String, Option<String>, Option<String>, Option<String>, Option<String>);
         let valid_from = p.valid_from.unwrap_or(EVER);
         let before: Option<Fact> = on!(self, c => sqlx::query_as(
             "SELECT valid_from, name, parent, groups, email, language, currency, country, tax_id FROM partner_fact
@@ -113,7 +114,8 @@ impl Tx {
 
     /// Stores an item's identity and dated facts.
     pub async fn put_item(&mut self, i: &DraftItem) -> StoreResult<MasterChange> {
-        let known: Option<i64> = on!(self, c => sqlx::query_scalar("SELECT id FROM item WHERE code = $1").bind(&i.item).fetch_optional(c).await?);
+        let known: Option<i64> =
+            on!(self, c => sqlx::query_scalar("SELECT id FROM item WHERE code = $1").bind(&i.item).fetch_optional(c).await?);
         let id = match known {
             Some(id) => id,
             None => {
@@ -188,7 +190,8 @@ impl Tx {
 
     /// Partner ids by code and alias. A code of its own wins over an alias.
     pub async fn partner_ids(&mut self) -> StoreResult<BTreeMap<String, i64>> {
-        let aliases: Vec<(String, i64)> = on!(self, c => sqlx::query_as("SELECT alias, partner_id FROM partner_alias").fetch_all(c).await?);
+        let aliases: Vec<(String, i64)> =
+            on!(self, c => sqlx::query_as("SELECT alias, partner_id FROM partner_alias").fetch_all(c).await?);
         let codes: Vec<(String, i64)> = on!(self, c => sqlx::query_as("SELECT code, id FROM partner").fetch_all(c).await?);
         Ok(aliases.into_iter().chain(codes).collect())
     }
@@ -210,7 +213,11 @@ impl Tx {
             .map(|(id, code, name, email, language, currency, country)| PartnerHead {
                 name: name.unwrap_or_else(|| code.clone()),
                 email: list(&email.unwrap_or_default()),
-                id, code, language, currency, country,
+                id,
+                code,
+                language,
+                currency,
+                country,
             })
             .collect())
     }
@@ -218,8 +225,7 @@ impl Tx {
     /// The whole master data as one snapshot for matching.
     pub async fn master_data(&mut self) -> StoreResult<MasterData> {
         let text = |t: String| -> Arc<str> { Arc::from(t) };
-        let partners: Vec<(i64, String, Option<String>, Option<NaiveDate>, Option<String>)> =
-            on!(self, c => sqlx::query_as("SELECT id, code, merged_into, merged_on, merge_history FROM partner ORDER BY id").fetch_all(c).await?);
+        let partners: Vec<(i64, String, Option<String>, Option<NaiveDate>, Option<String>)> = on!(self, c => sqlx::query_as("SELECT id, code, merged_into, merged_on, merge_history FROM partner ORDER BY id").fetch_all(c).await?);
         let facts: Vec<(i64, NaiveDate, Option<String>, String)> = on!(self, c => sqlx::query_as(
             "SELECT partner_id, valid_from, parent, groups FROM partner_fact ORDER BY partner_id, valid_from").fetch_all(c).await?);
         let mut facts_of: BTreeMap<i64, Vec<PartnerFact>> = BTreeMap::new();
@@ -285,7 +291,13 @@ impl Tx {
         let rates = rates
             .into_iter()
             .map(|(rate_type, from, to, on, rate)| {
-                Ok(ExchangeRate { rate_type: text(rate_type), from: currency(&from)?, to: currency(&to)?, on, rate: Factor(rate) })
+                Ok(ExchangeRate {
+                    rate_type: text(rate_type),
+                    from: currency(&from)?,
+                    to: currency(&to)?,
+                    on,
+                    rate: Factor(rate),
+                })
             })
             .collect::<StoreResult<Vec<_>>>()?;
         Ok(MasterData::new(partners, items, conversions, rates))

@@ -103,7 +103,8 @@ impl Tx {
     }
     /// Whether any source shows memos at all.
     pub async fn shows_memos(&mut self) -> StoreResult<bool> {
-        let found: Option<String> = on!(self, c => sqlx::query_scalar("SELECT reference FROM erp_memo LIMIT 1").fetch_optional(c).await?);
+        let found: Option<String> =
+            on!(self, c => sqlx::query_scalar("SELECT reference FROM erp_memo LIMIT 1").fetch_optional(c).await?);
         Ok(found.is_some())
     }
     /// All memos that sources show.

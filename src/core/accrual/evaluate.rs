@@ -1,0 +1,551 @@
+//! What one term has earned in one accumulation period.
+
+use super::spread;
+use super::steps::Step;
+use crate::core::agreement::{AgreementVersion, Bound, Measure, NegativePolicy, QualifierScope, Rule, Term};
+use crate::core::allocation;
+use crate::core::matching::{BASE, QUALIFIER, Sums, term_calendar, whole_validity};
+use crate::core::number::{Exact, Fine, Micros};
+use crate::core::period::{FiscalCalendar, Period};
+use crate::core::terms::fixed;
+use crate::core::terms::ladder::{Ladder, NextTier};
+use crate::core::terms::volume::{Amounts, VolumeRule};
+use chrono::NaiveDate;
+use foldhash::{HashMap, HashMapExt};
+
+/// One running sum of the key, or of one partner of it where the agreement takes all together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Partner. Where several share a figure, pass them in the order of their codes: it breaks ties.
+    pub partner_id: i64,
+    /// Accounting month.
+    pub bucket: NaiveDate,
+    /// Agreement version that ruled the lines.
+    pub version: u32,
+    /// The sums.
+    pub sums: Sums,
+}
+
+/// What a term has earned in a period.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evaluation {
+    /// What picked the tier.
+    pub qualifier: Exact,
+    /// What the benefit multiplied, after caps on it.
+    pub base: Exact,
+    /// Lines counted.
+    pub lines: i64,
+    /// By version that ruled any line, in order of version.
+    pub versions: Vec<VersionFigure>,
+    /// Before rounding, after caps and floors of the period.
+    pub unrounded: Fine,
+    /// Rounded once.
+    pub earned: Micros,
+    /// By accounting month; they add up to `earned`.
+    pub buckets: Vec<(NaiveDate, Micros)>,
+    /// By partner; they add up to `earned`. One where each partner is taken alone.
+    pub partners: Vec<PartnerFigure>,
+    /// Next tier of the newest version.
+    pub next_tier: Option<NextTier>,
+    /// How it was reckoned, for receipts.
+    pub steps: Vec<Step>,
+}
+
+impl Evaluation {
+    /// The tier reached by the newest version that ruled any line.
+    pub fn tier(&self) -> Option<usize> {
+        self.versions.last().and_then(|v| v.tier.as_ref()).map(|t| t.index)
+    }
+}
+
+/// One version's part of a figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionFigure {
+    /// Version number.
+    pub version: u32,
+    /// The qualifier that its ladder was read at.
+    pub qualifier: Exact,
+    /// Base of its own lines.
+    pub base: Exact,
+    /// Tier reached; `None` below the first one and for rules without tiers.
+    pub tier: Option<TierReached>,
+    /// Unrounded benefit of its own lines.
+    pub unrounded: Fine,
+}
+
+/// A tier and its bound in the period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierReached {
+    /// Index in the ladder, from 0.
+    pub index: usize,
+    /// Lower bound.
+    pub from: Exact,
+}
+
+/// One partner's part of a figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnerFigure {
+    /// Partner.
+    pub partner_id: i64,
+    /// Its own qualifier.
+    pub qualifier: Exact,
+    /// Its own base.
+    pub base: Exact,
+    /// Its share before rounding.
+    pub unrounded: Fine,
+    /// Its rounded share.
+    pub earned: Micros,
+    /// By accounting month; they add up to `earned`.
+    pub buckets: Vec<BucketShare>,
+}
+
+/// One accounting month's part of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BucketShare {
+    /// Accounting month.
+    pub bucket: NaiveDate,
+    /// Before rounding.
+    pub unrounded: Fine,
+    /// Rounded.
+    pub earned: Micros,
+}
+
+/// Evaluates one term over one accumulation period.
+///
+/// `versions` are all versions of one agreement; `entries` are the running sums of one key, or
+/// with `qualifier_scope = "agreement"` those of all partners of it. The result does not depend
+/// on the order of the entries of one partner.
+pub fn evaluate(
+    versions: &[AgreementVersion],
+    term_id: &str,
+    period: Period,
+    entries: &[Entry],
+    calendar: &FiscalCalendar,
+) -> Evaluation {
+    let Some(figure) = Rules::new(versions, term_id, period, calendar) else { return Evaluation::default() };
+    figure.evaluate(entries)
+}
+
+/// The same with what had been sold by the end of a settlement period: only months that start by
+/// `cutoff` count.
+pub fn evaluate_to_date(
+    versions: &[AgreementVersion],
+    term_id: &str,
+    period: Period,
+    entries: &[Entry],
+    calendar: &FiscalCalendar,
+    cutoff: NaiveDate,
+) -> Evaluation {
+    let kept: Vec<Entry> = entries.iter().filter(|e| e.bucket <= cutoff).copied().collect();
+    evaluate(versions, term_id, period, &kept, calendar)
+}
+
+/// Unrounded parts of single lines, in their given order (document date, number, line): they add
+/// up to the unrounded benefit of the period before caps and floors. Amounts and increments, which no
+/// line earns by itself, are shared by base.
+pub(crate) fn line_parts(
+    versions: &[AgreementVersion],
+    term_id: &str,
+    period: Period,
+    lines: &[Entry],
+    calendar: &FiscalCalendar,
+) -> Vec<Fine> {
+    let Some(rules) = Rules::new(versions, term_id, period, calendar) else { return vec![Fine::ZERO; lines.len()] };
+    let measured = rules.measure(lines);
+    let totals = rules.totals(&measured);
+    let mut parts = vec![Fine::ZERO; lines.len()];
+    for (line, part) in measured.iter().zip(rules.benefits(&measured, &totals, true)) {
+        parts[line.index] = part;
+    }
+    parts
+}
+
+/// One version's term.
+struct VersionTerm<'a> {
+    agreement: &'a AgreementVersion,
+    term: Option<&'a Term>,
+}
+
+/// A term in all its versions, over one period.
+struct Rules<'a> {
+    versions: Vec<VersionTerm<'a>>,
+    newest: &'a AgreementVersion,
+    newest_term: &'a Term,
+    period: Period,
+    whole_period: Period,
+    carry: bool,
+}
+
+/// An entry with its measured figures.
+struct MeasuredEntry {
+    entry: Entry,
+    /// Place among the entries given.
+    index: usize,
+    version: usize,
+    amounts: Amounts,
+}
+
+struct Totals<'a> {
+    rules: Vec<VersionRule<'a>>,
+    qualifier: Exact,
+    base: Exact,
+    uncapped_base: Exact,
+    lines: i64,
+}
+
+enum VersionRule<'a> {
+    Volume(VolumeRule<'a>),
+    Fixed(&'a crate::core::agreement::Fixed),
+    Gone,
+}
+
+/// Quantities converted backwards (pieces told in boxes) may differ from a whole number in the
+/// last of 16 decimals; no quantity is that fine, so nine decimals are compared.
+fn snap(measure: Measure, figure: Exact) -> Exact {
+    if !matches!(measure, Measure::Quantity | Measure::Weight) {
+        return figure;
+    }
+    let step = 10_000_000;
+    let (low, rest) = (figure.0.div_euclid(step) * step, figure.0.rem_euclid(step));
+    Exact(if rest * 2 >= step { low + step } else { low })
+}
+
+fn value(measure: Measure, slot: usize, sums: &Sums) -> Exact {
+    match measure {
+        Measure::DocumentCount => Micros(sums.documents * Micros::ONE.0).exact(),
+        _ => sums.slots[slot],
+    }
+}
+
+fn measures(term: &Term) -> (Measure, Measure, Option<&str>) {
+    match &term.rule {
+        Rule::Volume(volume) => (volume.qualifier, volume.base, volume.unit.as_deref()),
+        Rule::Fixed(_) => (Measure::NetAmount, Measure::NetAmount, None),
+    }
+}
+
+impl<'a> Rules<'a> {
+    fn new(versions: &'a [AgreementVersion], term_id: &str, period: Period, calendar: &FiscalCalendar) -> Option<Self> {
+        let mut list: Vec<VersionTerm<'a>> = versions
+            .iter()
+            .map(|agreement| VersionTerm { agreement, term: agreement.terms.iter().find(|t| t.id == term_id) })
+            .collect();
+        list.sort_by_key(|v| v.agreement.version);
+        let newest = list.last()?.agreement;
+        let newest_term = list.iter().rev().find_map(|v| v.term)?;
+        let references: Vec<&AgreementVersion> = versions.iter().collect();
+        let validity = whole_validity(&references)?;
+        let whole_period = term_calendar(newest, calendar).period(newest_term.accumulate, period.from, validity);
+        let carry = newest.negative == NegativePolicy::Carry;
+        Some(Self { versions: list, newest, newest_term, period, whole_period, carry })
+    }
+
+    fn measure(&self, entries: &[Entry]) -> Vec<MeasuredEntry> {
+        let mut measured: Vec<MeasuredEntry> = entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| {
+                let version = self.versions.iter().position(|v| v.agreement.version == entry.version)?;
+                let (qualifier, base, _) = measures(self.versions[version].term?);
+                let amounts =
+                    Amounts { qualifier: value(qualifier, QUALIFIER, &entry.sums), base: value(base, BASE, &entry.sums) };
+                Some(MeasuredEntry { entry: *entry, index, version, amounts })
+            })
+            .collect();
+        if let Some(cap) = self.newest_term.caps.base {
+            // The base that comes first counts; what lies above the cap does not.
+            let (mut running, mut kept) = (Exact::ZERO, Exact::ZERO);
+            for part in &mut measured {
+                running += part.amounts.base;
+                let upto = running.min(cap.exact());
+                part.amounts.base = upto - kept;
+                kept = upto;
+            }
+        }
+        measured
+    }
+
+    fn ladder(&self, version: &VersionTerm<'a>, term: &'a Term) -> Option<Ladder<'a>> {
+        let Rule::Volume(volume) = &term.rule else { return None };
+        let ladder = Ladder::new(&volume.tiers, version.agreement.bound);
+        Some(if term.prorate_bounds { ladder.prorated(self.period, self.whole_period) } else { ladder })
+    }
+
+    fn totals(&self, measured: &[MeasuredEntry]) -> Totals<'a> {
+        let qualifier_like = |wanted: (Measure, Option<&str>)| -> Exact {
+            let same = measured.iter().filter(|m| {
+                self.versions[m.version].term.is_some_and(|t| {
+                    let (measure, _, unit) = measures(t);
+                    (measure, unit) == wanted
+                })
+            });
+            snap(wanted.0, same.map(|m| m.amounts.qualifier).sum())
+        };
+        let rules = self
+            .versions
+            .iter()
+            .map(|version| match (version.term, version.term.map(|t| &t.rule)) {
+                (Some(term), Some(Rule::Volume(volume))) => match self.ladder(version, term) {
+                    Some(ladder) => VersionRule::Volume(VolumeRule {
+                        ladder,
+                        method: volume.method,
+                        same_measure: volume.qualifier == volume.base,
+                        carry: self.carry,
+                        qualifier: qualifier_like((volume.qualifier, volume.unit.as_deref())),
+                    }),
+                    None => VersionRule::Gone,
+                },
+                (_, Some(Rule::Fixed(rule))) => VersionRule::Fixed(rule),
+                _ => VersionRule::Gone,
+            })
+            .collect();
+        let (measure, _, unit) = measures(self.newest_term);
+        Totals {
+            rules,
+            qualifier: qualifier_like((measure, unit)),
+            base: measured.iter().map(|m| m.amounts.base).sum(),
+            uncapped_base: measured
+                .iter()
+                .filter_map(|m| Some(value(measures(self.versions[m.version].term?).1, BASE, &m.entry.sums)))
+                .sum(),
+            lines: measured.iter().map(|m| m.entry.sums.lines).sum(),
+        }
+    }
+
+    /// The unrounded benefit of each entry, in order.
+    fn benefits(&self, measured: &[MeasuredEntry], totals: &Totals<'_>, lumps_by_base: bool) -> Vec<Fine> {
+        let mut parts: Vec<Fine> = Vec::with_capacity(measured.len());
+        let mut so_far = Amounts::default();
+        let mut lines = 0;
+        // What each version's rule had earned by position before the entry.
+        let last_version = measured.iter().map(|m| m.version).max();
+        let mut lump_total = Fine::ZERO;
+        for part in measured {
+            let before = (so_far, lines);
+            so_far.qualifier += part.amounts.qualifier;
+            so_far.base += part.amounts.base;
+            lines += part.entry.sums.lines;
+            let by_position = |rule: &VersionRule<'_>| match rule {
+                VersionRule::Volume(rule) => rule.earned_until(so_far) - rule.earned_until(before.0),
+                VersionRule::Fixed(rule) => fixed::due(rule, lines, so_far.base) - fixed::due(rule, before.1, before.0.base),
+                VersionRule::Gone => Fine::ZERO,
+            };
+            let own = &totals.rules[part.version];
+            let is_lump = |rule: &VersionRule<'_>| match rule {
+                VersionRule::Volume(rule) => rule.is_lump(),
+                VersionRule::Fixed(_) => true,
+                VersionRule::Gone => false,
+            };
+            let by_itself = match own {
+                VersionRule::Volume(rule) => rule.earned_by(part.amounts.base),
+                VersionRule::Fixed(_) | VersionRule::Gone => Fine::ZERO,
+            };
+            // An amount for the whole period is paid once: by the newest version that ruled a line.
+            let newest = last_version.map(|v| &totals.rules[v]);
+            let lump = newest.filter(|rule| is_lump(rule)).map_or(Fine::ZERO, by_position);
+            let stepped = if is_lump(own) { Fine::ZERO } else { by_position(own) };
+            if lumps_by_base {
+                lump_total += lump;
+                parts.push(by_itself + stepped);
+            } else {
+                parts.push(by_itself + stepped + lump);
+            }
+        }
+        if lumps_by_base && !lump_total.is_zero() {
+            let bases = || measured.iter().map(|m| m.amounts.base.clamp_positive());
+            let whole: Exact = bases().sum();
+            for (part, base) in parts.iter_mut().zip(bases()) {
+                *part += lump_total.share(base, whole);
+            }
+        }
+        parts
+    }
+
+    fn evaluate(&self, entries: &[Entry]) -> Evaluation {
+        let mut partners: Vec<i64> = Vec::new();
+        let mut places: HashMap<i64, usize> = HashMap::new();
+        for entry in entries {
+            places.entry(entry.partner_id).or_insert_with(|| {
+                partners.push(entry.partner_id);
+                partners.len() - 1
+            });
+        }
+        let place = |id: i64| places.get(&id).copied();
+        let started = |number: u32| self.versions.iter().find(|v| v.agreement.version == number).map(|v| v.agreement.valid_from);
+        let mut ordered: Vec<Entry> = entries.to_vec();
+        ordered.sort_by_key(|e| (e.bucket, started(e.version), e.version, place(e.partner_id)));
+        let measured = self.measure(&ordered);
+        let totals = self.totals(&measured);
+        let parts = self.benefits(&measured, &totals, false);
+        let mut steps = vec![Step::Qualifier { measure: measures(self.newest_term).0, figure: totals.qualifier }];
+        if totals.base != totals.uncapped_base {
+            steps.push(Step::BaseCap { counted: totals.uncapped_base, kept: totals.base });
+        }
+
+        let versions = self.version_figures(&measured, &totals, &parts, &mut steps);
+        let computed: Fine = parts.iter().copied().sum();
+        let unrounded = self.limits(computed, &totals, &mut steps);
+        let digits = self.newest.currency.minor_digits();
+        let earned = unrounded.round(digits);
+        steps.push(Step::Rounded { unrounded, earned });
+
+        let mut by_partner: Vec<Vec<usize>> = vec![Vec::new(); partners.len()];
+        for (index, part) in measured.iter().enumerate() {
+            if let Some(place) = place(part.entry.partner_id) {
+                by_partner[place].push(index);
+            }
+        }
+        let figures = self.partner_figures(&partners, &by_partner, &measured, &parts, unrounded, earned, digits);
+        let mut buckets: Vec<(NaiveDate, Micros)> = Vec::new();
+        for share in figures.iter().flat_map(|f| &f.buckets) {
+            match buckets.iter_mut().find(|b| b.0 == share.bucket) {
+                Some(known) => known.1 += share.earned,
+                None => buckets.push((share.bucket, share.earned)),
+            }
+        }
+        buckets.sort_by_key(|b| b.0);
+        let newest_ladder = self.versions.iter().rev().find_map(|v| self.ladder(v, v.term?));
+        Evaluation {
+            qualifier: totals.qualifier,
+            base: totals.base,
+            lines: totals.lines,
+            versions,
+            unrounded,
+            earned,
+            buckets,
+            partners: figures,
+            next_tier: newest_ladder.and_then(|ladder| ladder.next(totals.qualifier)),
+            steps,
+        }
+    }
+
+    fn version_figures(
+        &self,
+        measured: &[MeasuredEntry],
+        totals: &Totals<'_>,
+        parts: &[Fine],
+        steps: &mut Vec<Step>,
+    ) -> Vec<VersionFigure> {
+        let mut figures = Vec::new();
+        for (index, (version, rule)) in self.versions.iter().zip(&totals.rules).enumerate() {
+            let own = || measured.iter().zip(parts).filter(|(m, _)| m.version == index);
+            if own().next().is_none() {
+                continue;
+            }
+            let number = version.agreement.version;
+            let base: Exact = own().map(|(m, _)| m.amounts.base).sum();
+            let unrounded: Fine = own().map(|(_, part)| *part).sum();
+            let (qualifier, tier) = match rule {
+                VersionRule::Volume(rule) => {
+                    let tier = rule.tier().map(|index| TierReached { index, from: rule.ladder.bound(index) });
+                    steps.push(Step::Tier {
+                        version: number,
+                        qualifier: rule.qualifier,
+                        bound: version.agreement.bound,
+                        tier,
+                        next: rule.ladder.next(rule.qualifier),
+                    });
+                    (rule.qualifier, tier)
+                }
+                VersionRule::Fixed(_) | VersionRule::Gone => (totals.qualifier, None),
+            };
+            steps.push(match rule {
+                VersionRule::Volume(rule) if rule.method == crate::core::agreement::Method::Marginal => Step::Slices {
+                    version: number,
+                    base,
+                    slices: rule
+                        .ladder
+                        .slices(if rule.same_measure { totals.base } else { rule.qualifier }, rule.carry)
+                        .into_iter()
+                        .filter_map(|(tier, slice)| Some((slice, rule.ladder.tier(tier)?.benefit.clone())))
+                        .collect(),
+                    unrounded,
+                },
+                VersionRule::Volume(rule) => Step::Benefit { version: number, base, benefit: rule.benefit().cloned(), unrounded },
+                VersionRule::Fixed(fixed) => Step::Fixed { version: number, amount: fixed.amount, unrounded },
+                VersionRule::Gone => continue,
+            });
+            figures.push(VersionFigure { version: number, qualifier, base, tier, unrounded });
+        }
+        figures
+    }
+
+    /// The clamp, the floor and the cap of the accumulation period.
+    fn limits(&self, computed: Fine, totals: &Totals<'_>, steps: &mut Vec<Step>) -> Fine {
+        let caps = &self.newest_term.caps;
+        let mut figure = computed;
+        if figure.is_negative() && !self.carry {
+            figure = Fine::ZERO;
+            steps.push(Step::Clamped { computed });
+        }
+        if let Some(floor) = caps.floor
+            && totals.lines > 0
+            && totals.base > Exact::ZERO
+            && figure < floor.fine()
+        {
+            figure = floor.fine();
+            steps.push(Step::Floor { floor });
+        }
+        if let Some(cap) = caps.benefit
+            && figure > cap.fine()
+        {
+            figure = cap.fine();
+            steps.push(Step::Cap { cap });
+        }
+        figure
+    }
+
+    fn partner_figures(
+        &self,
+        partners: &[i64],
+        by_partner: &[Vec<usize>],
+        measured: &[MeasuredEntry],
+        parts: &[Fine],
+        unrounded: Fine,
+        earned: Micros,
+        digits: u32,
+    ) -> Vec<PartnerFigure> {
+        let together = self.newest.qualifier_scope == QualifierScope::Agreement;
+        let bases: Vec<Exact> =
+            by_partner.iter().map(|own| own.iter().map(|i| measured[*i].amounts.base).sum::<Exact>()).collect();
+        let whole: Exact = bases.iter().map(|b| b.clamp_positive()).sum();
+        let shares: Vec<Fine> =
+            bases.iter().map(|base| if together { unrounded.share(base.clamp_positive(), whole) } else { unrounded }).collect();
+        let rounded = if together { allocation::share(earned, &shares, digits) } else { vec![earned; partners.len()] };
+        let cap = self.newest_term.caps.benefit.filter(|_| !together).map(Micros::fine);
+        let mut figures = Vec::with_capacity(partners.len());
+        for (place, partner) in partners.iter().enumerate() {
+            let (base, share) = (bases[place], shares[place]);
+            let mut months: Vec<(NaiveDate, Fine)> = Vec::new();
+            let mut qualifier = Exact::ZERO;
+            for index in &by_partner[place] {
+                let part = &measured[*index];
+                qualifier += part.amounts.qualifier;
+                let benefit = if together { share.share(part.amounts.base, base) } else { parts[*index] };
+                match months.last_mut() {
+                    Some(last) if last.0 == part.entry.bucket => last.1 += benefit,
+                    _ => months.push((part.entry.bucket, benefit)),
+                }
+            }
+            let unrounded_months: Vec<Fine> = months.iter().map(|m| m.1).collect();
+            let earned_months = spread(rounded[place], &unrounded_months, self.carry, cap, digits);
+            let buckets = months
+                .into_iter()
+                .zip(earned_months)
+                .map(|((bucket, unrounded), earned)| BucketShare { bucket, unrounded, earned })
+                .collect();
+            let earned = rounded[place];
+            figures.push(PartnerFigure { partner_id: *partner, qualifier, base, unrounded: share, earned, buckets });
+        }
+        figures
+    }
+}
+
+/// How a bound is worded.
+pub(super) fn bound_word(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Reached => "reached",
+        Bound::Exceeded => "exceeded",
+        Bound::NthUnit => "reached (n-th unit)",
+    }
+}

@@ -1,0 +1,177 @@
+//! The steps of a reckoning, as values: receipts and statements put them into words.
+
+use super::evaluate::{TierReached, bound_word};
+use crate::core::agreement::{Benefit, Bound, Measure};
+use crate::core::money::Currency;
+use crate::core::number::{Exact, Fine, Micros};
+use crate::core::terms::ladder::NextTier;
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// What picks the tier.
+    Qualifier {
+        /// Its measure.
+        measure: Measure,
+        /// Its figure.
+        figure: Exact,
+    },
+    /// Only a part of the base counts.
+    BaseCap {
+        /// Base of all lines.
+        counted: Exact,
+        /// What the cap leaves.
+        kept: Exact,
+    },
+    /// The tier that a version's ladder gives.
+    Tier {
+        /// Version.
+        version: u32,
+        /// Figure that the ladder was read at.
+        qualifier: Exact,
+        /// How bounds are compared.
+        bound: Bound,
+        /// The tier.
+        tier: Option<TierReached>,
+        /// The one above.
+        next: Option<NextTier>,
+    },
+    /// The tier's benefit on the version's base.
+    Benefit {
+        /// Version.
+        version: u32,
+        /// Base of its lines.
+        base: Exact,
+        /// What the tier pays.
+        benefit: Option<Benefit>,
+        /// The result.
+        unrounded: Fine,
+    },
+    /// Each tier's benefit on its own slice.
+    Slices {
+        /// Version.
+        version: u32,
+        /// Base of its lines.
+        base: Exact,
+        /// Slices of the whole period with what they pay.
+        slices: Vec<(Exact, Benefit)>,
+        /// The result for the version's lines.
+        unrounded: Fine,
+    },
+    /// A lump sum.
+    Fixed {
+        /// Version.
+        version: u32,
+        /// The amount.
+        amount: Micros,
+        /// The result.
+        unrounded: Fine,
+    },
+    /// More returns than sales earn nothing.
+    Clamped {
+        /// What they would have earned.
+        computed: Fine,
+    },
+    /// Raised to the floor.
+    Floor {
+        /// The floor.
+        floor: Micros,
+    },
+    /// Lowered to the cap of the period.
+    Cap {
+        /// The cap.
+        cap: Micros,
+    },
+    /// Lowered by a cap over several figures of the agreement.
+    SharedCap {
+        /// Which cap: `caps.per_partner` or `caps.total`.
+        name: &'static str,
+        /// The cap.
+        cap: Micros,
+        /// What was left of it.
+        left: Micros,
+    },
+    /// The one rounding.
+    Rounded {
+        /// Before.
+        unrounded: Fine,
+        /// After.
+        earned: Micros,
+    },
+}
+
+/// What a tier pays, in words: `2%`, `1.50 per unit`.
+pub fn benefit_text(benefit: &Benefit, currency: Currency) -> String {
+    match benefit {
+        Benefit::Rate(rate) => rate.to_percent(),
+        Benefit::PerUnit(price) => format!("{} {currency} per unit", price.to_text(2)),
+        Benefit::Amount(amount) => format!("{} {currency} once", currency.amount_text(*amount)),
+        Benefit::PerIncrement { every, amount, started } => {
+            let kind = if *started { "started" } else { "complete" };
+            format!("{} {currency} per {kind} {every}", currency.amount_text(*amount))
+        }
+    }
+}
+
+impl Step {
+    /// The step in plain words, a lowercase fragment.
+    pub fn text(&self, currency: Currency) -> String {
+        let shown = |figure: &Exact| figure.to_text(2);
+        match self {
+            Step::Qualifier { measure, figure } => format!("qualifier ({measure}): {}", shown(figure)),
+            Step::BaseCap { counted, kept } => format!("base: {} of {} counts (caps.base)", shown(kept), shown(counted)),
+            Step::Tier { version, qualifier, bound, tier, next } => {
+                let reached = match tier {
+                    Some(tier) => {
+                        format!("tier {} from {} is {}", tier.index + 1, shown(&tier.from), bound_word(*bound))
+                    }
+                    None => "no tier is reached".to_owned(),
+                };
+                let above = next.map_or_else(
+                    || "it is the highest".to_owned(),
+                    |n| format!("the next starts at {}, {} more", shown(&n.from), shown(&n.distance)),
+                );
+                format!("version {version}: at {} {reached}; {above}", shown(qualifier))
+            }
+            Step::Benefit { version, base, benefit, unrounded } => match benefit {
+                Some(benefit) => {
+                    format!(
+                        "version {version}: {} at {} = {}",
+                        shown(base),
+                        benefit_text(benefit, currency),
+                        unrounded.to_text(2)
+                    )
+                }
+                None => format!("version {version}: {} earns nothing", shown(base)),
+            },
+            Step::Slices { version, base, slices, unrounded } => {
+                let list: Vec<String> = slices
+                    .iter()
+                    .map(|(slice, benefit)| format!("{} at {}", shown(slice), benefit_text(benefit, currency)))
+                    .collect();
+                format!(
+                    "version {version}: {} in slices of the period: {}; = {}",
+                    shown(base),
+                    list.join(" + "),
+                    unrounded.to_text(2)
+                )
+            }
+            Step::Fixed { version, amount, unrounded } => {
+                format!("version {version}: {} {currency} once = {}", currency.amount_text(*amount), unrounded.to_text(2))
+            }
+            Step::Clamped { computed } => format!("more returns than sales: {} becomes 0", computed.to_text(2)),
+            Step::Floor { floor } => format!("raised to the floor of {}", currency.amount_text(*floor)),
+            Step::Cap { cap } => format!("lowered to the cap of {} (caps.benefit)", currency.amount_text(*cap)),
+            Step::SharedCap { name, cap, left } => {
+                format!("{} is left of the cap of {} ({name})", currency.amount_text(*left), currency.amount_text(*cap))
+            }
+            Step::Rounded { unrounded, earned } => {
+                format!(
+                    "{} rounded once, half away from zero: {} {currency}",
+                    unrounded.to_text(2),
+                    currency.amount_text(*earned)
+                )
+            }
+        }
+    }
+}

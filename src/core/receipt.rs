@@ -1,0 +1,303 @@
+//! Receipts: any earned figure, so that the partner can recompute it with a pocket calculator
+//! (`calculation.md` section 10), and the exact share of every line in it.
+//!
+//! Shares add up to the rounded figure: each is cut down to the minor unit, and the missing units go
+//! to the largest remainders, ties by document date, number and line (cases 02 and 07).
+
+use crate::core::accrual::{Entry, Evaluation, line_parts};
+use crate::core::agreement::{AgreementVersion, QualifierScope};
+use crate::core::allocation;
+use crate::core::matching::{BASE, QUALIFIER, Sums, compare_line_numbers};
+use crate::core::money::Currency;
+use crate::core::number::{Exact, Fine, Micros};
+use crate::core::period::{FiscalCalendar, Period};
+use chrono::NaiveDate;
+use serde::Serialize;
+use std::cmp::Ordering;
+
+/// A line that counts for the figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedLine {
+    /// Line id.
+    pub line_id: i64,
+    /// Document number.
+    pub document: String,
+    /// Line number.
+    pub line: String,
+    /// Document date.
+    pub date: NaiveDate,
+    /// Item code.
+    pub item: Option<String>,
+    /// Net amount on the document.
+    pub net: Micros,
+    /// Its currency.
+    pub currency: Currency,
+    /// Quantity on the document.
+    pub quantity: Micros,
+    /// Its unit.
+    pub unit: String,
+    /// Partner it counts for.
+    pub partner_id: i64,
+    /// Accounting month.
+    pub bucket: NaiveDate,
+    /// Agreement version that ruled it.
+    pub version: u32,
+    /// What it adds.
+    pub sums: Sums,
+}
+
+/// A counted line with its share of the figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineShare {
+    /// The line.
+    pub line: CountedLine,
+    /// Its part before rounding.
+    pub unrounded: Fine,
+    /// Its part of the rounded figure.
+    pub share: Micros,
+}
+
+/// The order in which lines of a period stand: document date, document number, line number.
+pub fn line_order(a: &CountedLine, b: &CountedLine) -> Ordering {
+    a.date
+        .cmp(&b.date)
+        .then_with(|| a.document.cmp(&b.document))
+        .then_with(|| compare_line_numbers(&a.line, &b.line))
+        .then_with(|| a.line_id.cmp(&b.line_id))
+}
+
+/// Shares `earned` (one partner's figure, after every cap) over the lines it counts, in document
+/// order.
+pub fn lines(
+    versions: &[AgreementVersion],
+    term_id: &str,
+    period: Period,
+    calendar: &FiscalCalendar,
+    earned: Micros,
+    mut counted: Vec<CountedLine>,
+) -> Vec<LineShare> {
+    let Some(newest) = versions.iter().max_by_key(|v| v.version) else { return Vec::new() };
+    counted.sort_by(line_order);
+    let parts: Vec<Fine> = if newest.qualifier_scope == QualifierScope::Agreement {
+        // The tier comes from all partners together, the benefit is shared by base.
+        let whole: Exact = counted.iter().map(|l| l.sums.slots[BASE]).sum();
+        counted.iter().map(|l| earned.fine().share(l.sums.slots[BASE], whole)).collect()
+    } else {
+        let entries: Vec<Entry> = counted
+            .iter()
+            .map(|l| Entry { partner_id: l.partner_id, bucket: l.bucket, version: l.version, sums: l.sums })
+            .collect();
+        line_parts(versions, term_id, period, &entries, calendar)
+    };
+    let shares = allocation::share(earned, &parts, newest.currency.minor_digits());
+    counted
+        .into_iter()
+        .zip(parts.into_iter().zip(shares))
+        .map(|(line, (unrounded, share))| LineShare { line, unrounded, share })
+        .collect()
+}
+
+/// What a receipt is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptHead {
+    /// Agreement id.
+    pub agreement: String,
+    /// Its title.
+    pub title: String,
+    /// Term id.
+    pub term: String,
+    /// Partner code.
+    pub partner: String,
+    /// Accumulation period.
+    pub period: Period,
+    /// Currency of the figures.
+    pub currency: Currency,
+}
+
+/// A receipt. Amounts are text with the currency's decimals; figures before rounding are exact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// Agreement id.
+    pub agreement: String,
+    /// Its title.
+    pub title: String,
+    /// Term id.
+    pub term: String,
+    /// Partner code.
+    pub partner: String,
+    /// Accumulation period, last day included.
+    pub period: Period,
+    /// Currency code.
+    pub currency: String,
+    /// Every line counted, in document order.
+    pub lines: Vec<ReceiptLine>,
+    /// What picked the tier.
+    pub qualifier: String,
+    /// What the benefit multiplied.
+    pub base: String,
+    /// Tier reached, from 1; absent below the first.
+    pub tier: Option<usize>,
+    /// The reckoning in words, step by step.
+    pub steps: Vec<String>,
+    /// Before rounding.
+    pub unrounded: String,
+    /// Due by the rules.
+    pub earned: String,
+    /// What the ledger holds.
+    pub booked: String,
+    /// What has been settled.
+    pub settled: String,
+    /// Exact distance to the next tier.
+    pub next_tier: Option<NextTierText>,
+}
+
+/// Distance to the next tier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NextTierText {
+    /// Tier, from 1.
+    pub tier: usize,
+    /// Its bound.
+    pub from: String,
+    /// What is missing.
+    pub distance: String,
+}
+
+/// One line of a receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReceiptLine {
+    /// Document number.
+    pub document: String,
+    /// Line number.
+    pub line: String,
+    /// Document date.
+    pub date: NaiveDate,
+    /// Item code.
+    pub item: Option<String>,
+    /// Net amount on the document, in its currency.
+    pub net: String,
+    /// That currency.
+    pub currency: String,
+    /// Quantity on the document.
+    pub quantity: String,
+    /// Its unit.
+    pub unit: String,
+    /// Agreement version that ruled it.
+    pub version: u32,
+    /// What it adds to the qualifier.
+    pub qualifier: String,
+    /// What it adds to the base.
+    pub base: String,
+    /// Its part before rounding.
+    pub unrounded: String,
+    /// Its part of the rounded figure.
+    pub share: String,
+}
+
+impl Receipt {
+    /// Puts a receipt together. `earned` is the partner's figure after every cap.
+    pub fn new(
+        head: ReceiptHead,
+        evaluation: &Evaluation,
+        shares: &[LineShare],
+        earned: Micros,
+        booked: Micros,
+        settled: Micros,
+    ) -> Self {
+        let currency = head.currency;
+        let lines = shares
+            .iter()
+            .map(|s| ReceiptLine {
+                document: s.line.document.clone(),
+                line: s.line.line.clone(),
+                date: s.line.date,
+                item: s.line.item.clone(),
+                net: s.line.currency.amount_text(s.line.net),
+                currency: s.line.currency.code().to_owned(),
+                quantity: s.line.quantity.to_text(0),
+                unit: s.line.unit.clone(),
+                version: s.line.version,
+                qualifier: s.line.sums.slots[QUALIFIER].to_text(2),
+                base: s.line.sums.slots[BASE].to_text(2),
+                unrounded: s.unrounded.to_text(2),
+                share: currency.amount_text(s.share),
+            })
+            .collect();
+        let mut steps: Vec<String> = evaluation.steps.iter().map(|s| s.text(currency)).collect();
+        if earned != evaluation.earned {
+            steps.push(format!("this partner's part, after caps over several figures: {}", currency.amount_text(earned)));
+        }
+        Receipt {
+            agreement: head.agreement,
+            title: head.title,
+            term: head.term,
+            partner: head.partner,
+            period: head.period,
+            currency: currency.code().to_owned(),
+            lines,
+            qualifier: evaluation.qualifier.to_text(2),
+            base: evaluation.base.to_text(2),
+            tier: evaluation.tier().map(|t| t + 1),
+            steps,
+            unrounded: evaluation.unrounded.to_text(2),
+            earned: currency.amount_text(earned),
+            booked: currency.amount_text(booked),
+            settled: currency.amount_text(settled),
+            next_tier: evaluation.next_tier.map(|n| NextTierText {
+                tier: n.tier + 1,
+                from: n.from.to_text(2),
+                distance: n.distance.to_text(2),
+            }),
+        }
+    }
+
+    /// The receipt for a terminal or a plain mail.
+    pub fn text(&self) -> String {
+        let mut out = format!(
+            "Receipt: {} ({}), term {}\nPartner {}, period {}, amounts in {}\n\n",
+            self.agreement, self.title, self.term, self.partner, self.period, self.currency
+        );
+        let header = ["document", "line", "date", "item", "net", "base", "unrounded", "share"];
+        let rows: Vec<[String; 8]> = self
+            .lines
+            .iter()
+            .map(|l| {
+                [
+                    l.document.clone(),
+                    l.line.clone(),
+                    l.date.to_string(),
+                    l.item.clone().unwrap_or_default(),
+                    format!("{} {}", l.net, l.currency),
+                    l.base.clone(),
+                    l.unrounded.clone(),
+                    l.share.clone(),
+                ]
+            })
+            .collect();
+        let widths: Vec<usize> = (0..header.len())
+            .map(|c| rows.iter().map(|r| r[c].chars().count()).chain([header[c].len()]).max().unwrap_or(0))
+            .collect();
+        let mut put = |cells: &[&str]| {
+            let padded: Vec<String> = cells
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(|(c, (cell, width))| if c < 4 { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
+                .collect();
+            out.push_str(padded.join("  ").trim_end());
+            out.push('\n');
+        };
+        put(&header);
+        for row in &rows {
+            put(&row.each_ref().map(String::as_str));
+        }
+        out.push('\n');
+        for step in &self.steps {
+            out.push_str(&format!("- {step}\n"));
+        }
+        out.push_str(&format!("\nEarned {}, booked {}, settled {}\n", self.earned, self.booked, self.settled));
+        if let Some(next) = &self.next_tier {
+            out.push_str(&format!("Next tier {} from {}: {} more\n", next.tier, next.from, next.distance));
+        }
+        out
+    }
+}

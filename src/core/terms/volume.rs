@@ -1,0 +1,90 @@
+//! Volume: any measure picks the tier, any measure is the base.
+//!
+//! Entries are taken in their given order; each gets the part of the benefit that it adds, so that
+//! the parts of a period add up to its unrounded benefit whatever the order of arrival was.
+
+use super::ladder::{Ladder, pay};
+use crate::core::agreement::{Benefit, Method};
+use crate::core::number::{Exact, Fine};
+
+/// One running sum or line, measured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Amounts {
+    /// What picks the tier.
+    pub qualifier: Exact,
+    /// What the benefit multiplies, after any cap on the base.
+    pub base: Exact,
+}
+
+/// The volume rule of one version, with the period's totals.
+#[derive(Clone, Copy, Debug)]
+pub struct VolumeRule<'a> {
+    /// The ladder.
+    pub ladder: Ladder<'a>,
+    /// Retrospective or marginal.
+    pub method: Method,
+    /// Qualifier and base are the same figure, so that slices can be read off the base.
+    pub same_measure: bool,
+    /// Whether net returns earn a negative benefit.
+    pub carry: bool,
+    /// The qualifier of the whole period, all versions together.
+    pub qualifier: Exact,
+}
+
+impl VolumeRule<'_> {
+    /// The tier reached.
+    pub fn tier(&self) -> Option<usize> {
+        self.ladder.tier_at(self.qualifier, self.carry)
+    }
+    /// The benefit of the tier reached, if there is one.
+    pub fn benefit(&self) -> Option<&Benefit> {
+        self.ladder.tier(self.tier()?).map(|t| &t.benefit)
+    }
+
+    /// Whether everything is earned by position: amounts and increments of the tier reached, which
+    /// no single entry earns by itself.
+    pub fn is_lump(&self) -> bool {
+        self.method == Method::Retrospective && matches!(self.benefit(), Some(Benefit::Amount(_) | Benefit::PerIncrement { .. }))
+    }
+
+    /// What an entry earns by itself, given the period's totals.
+    pub fn earned_by(&self, base: Exact) -> Fine {
+        let by_itself = |benefit: Option<&Benefit>| match benefit {
+            Some(benefit @ (Benefit::Rate(_) | Benefit::PerUnit(_))) => pay(benefit, base),
+            _ => Fine::ZERO,
+        };
+        match self.method {
+            Method::Retrospective => by_itself(self.benefit()),
+            Method::Marginal if self.same_measure => Fine::ZERO,
+            // Another figure than the qualifier is paid in proportion to the qualifier's slices.
+            Method::Marginal => {
+                let slices = self.ladder.slices(self.qualifier, self.carry);
+                let of_tier = |tier| by_itself(self.ladder.tier(tier).map(|t| &t.benefit));
+                slices.into_iter().map(|(tier, slice)| of_tier(tier).share(slice, self.qualifier)).sum()
+            }
+        }
+    }
+
+    /// What all entries up to a running position have earned together beyond [`Self::earned_by`]:
+    /// an entry's part is the difference between two positions. `so_far` adds up the entries of all
+    /// versions.
+    pub fn earned_until(&self, so_far: Amounts) -> Fine {
+        match self.method {
+            Method::Retrospective => match (self.tier(), self.benefit()) {
+                (Some(tier), Some(Benefit::Amount(amount))) if self.ladder.reached(so_far.qualifier, tier) => amount.fine(),
+                (Some(_), Some(benefit @ Benefit::PerIncrement { .. })) => pay(benefit, so_far.base),
+                _ => Fine::ZERO,
+            },
+            Method::Marginal if self.same_measure => self.ladder.marginal(so_far.base, self.carry),
+            Method::Marginal => {
+                let slices = self.ladder.slices(so_far.qualifier, self.carry);
+                let of_tier = |(tier, slice)| match self.ladder.tier(tier).map(|t| &t.benefit) {
+                    Some(Benefit::Amount(amount)) => amount.fine(),
+                    Some(benefit @ Benefit::PerIncrement { .. }) => pay(benefit, so_far.base.share(slice, so_far.qualifier)),
+                    _ => Fine::ZERO,
+                };
+                slices.into_iter().map(of_tier).sum()
+            }
+        }
+    }
+}
