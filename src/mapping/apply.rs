@@ -1,8 +1,9 @@
 //! A document through a mapping: every record and every row ends in exactly one [`Mapped`].
 
+use crate::core::master::Draft;
 use crate::core::problem::{Place, Problem, Problems};
 use crate::formats::{self, Format, FormatError, Node, Record};
-use crate::mapping::canonical::{Filling, field_problem, record_problem};
+use crate::mapping::canonical::{Filling, field_problem, read_record, read_rows, record_problem};
 use crate::mapping::field::{Context, FieldPlan, Origin, Piece, Taken, Target, path_text};
 use crate::mapping::path::{Levels, NoRows, Path};
 use crate::mapping::tables::{Row, with_row};
@@ -59,6 +60,9 @@ impl Mapping {
         traced: bool,
         sink: &mut TracedSink<'_>,
     ) -> Result<Tally, FormatError> {
+        if self.canonical {
+            return self.read_canonical(format, input, source, sink);
+        }
         let mut tally = Tally::default();
         let mut header = |names: &[String], place: &Place| self.check_header(names, place);
         formats::read_with_header(format, input, source, &mut header, &mut |record| {
@@ -79,12 +83,27 @@ impl Mapping {
         Ok(tally)
     }
 
+    fn read_canonical(
+        &self,
+        format: &Format,
+        input: &mut dyn Read,
+        source: &str,
+        sink: &mut TracedSink<'_>,
+    ) -> Result<Tally, FormatError> {
+        let count = read_rows(self.table, format, input, source, &mut |row| sink(mapped(row), Vec::new()))?;
+        Ok(Tally { records: count.rows, drafts: count.drafts, skipped: 0, refused: count.refused })
+    }
+
     /// Maps one record.
     pub fn apply(&self, record: Record, context: &Context, sink: &mut dyn FnMut(Mapped) -> ControlFlow<()>) -> ControlFlow<()> {
         self.record(record, context, false, &mut |mapped, _| sink(mapped))
     }
 
     fn record(&self, record: Record, context: &Context, traced: bool, sink: &mut TracedSink<'_>) -> ControlFlow<()> {
+        if self.canonical {
+            let row = with_row!(self.table, R => read_record::<R>(&record));
+            return sink(mapped(row), Vec::new());
+        }
         let Record { mut node, place } = record;
         if self.typed_values {
             unwrap_typed(&mut node);
@@ -247,6 +266,10 @@ impl Mapping {
         problems.0.dedup_by(|a, b| a.message == b.message);
         problems.into_result(())
     }
+}
+
+fn mapped(row: Result<Draft, Box<RowProblem>>) -> Mapped {
+    row.map_or_else(Mapped::Problem, Mapped::Row)
 }
 
 fn fill<R: Row>(filling: &mut Filling<R>, target: &Target, text: &str) {

@@ -7,7 +7,7 @@
 use crate::config::shape::nearest;
 use crate::core::master::{Draft, Table};
 use crate::core::problem::{Place, Problem, Problems};
-use crate::formats::{self, CsvOptions, Format, FormatError, Node, csv};
+use crate::formats::{self, CsvOptions, Format, FormatError, Node, Record, csv};
 use crate::mapping::signs::LineRules;
 use crate::mapping::tables::{Row, with_row};
 use crate::mapping::value::{Fault, check_code};
@@ -212,21 +212,11 @@ fn finish<R: Row>(
     filling: Filling<R>,
     place: &Place,
     get: &mut dyn FnMut(&str) -> Option<String>,
-    count: &mut Count,
 ) -> Result<Draft, Box<RowProblem>> {
-    count.rows += 1;
-    match filling.finish(None) {
-        Ok(draft) => {
-            count.drafts += 1;
-            Ok(draft)
-        }
-        Err(faults) => {
-            count.refused += 1;
-            let problems =
-                faults.into_iter().map(|(field, raw, fault)| field_problem(place, &field, &field, raw, fault)).collect();
-            Err(Box::new(RowProblem { identity: identity(get), problems }))
-        }
-    }
+    filling.finish(None).map_err(|faults| {
+        let problems = faults.into_iter().map(|(field, raw, fault)| field_problem(place, &field, &field, raw, fault)).collect();
+        Box::new(RowProblem { identity: identity(get), problems })
+    })
 }
 
 fn read_csv<R: Row>(
@@ -282,7 +272,13 @@ fn read_csv<R: Row>(
             let at = targets.iter().position(|target| *target == Target::Column(index))?;
             Some(row.get(at).to_owned())
         };
-        Ok(sink(finish(filling, &place, &mut get, &mut count)))
+        let row = finish(filling, &place, &mut get);
+        count.rows += 1;
+        match &row {
+            Ok(_) => count.drafts += 1,
+            Err(_) => count.refused += 1,
+        }
+        Ok(sink(row))
     })?;
     if targets.is_none() {
         return Err(Problem::new("no-header", "the file has no header row").at(Place::source(source)).into());
@@ -326,15 +322,12 @@ fn read_records<R: Row>(
                 return sink(Err(record_problem(problem)));
             }
         };
-        let Node::Map(entries) = &record.node else {
-            count.rows += 1;
-            count.refused += 1;
-            let problem = Problem::new("bad-record", "the record is not an object").at(record.place);
-            return sink(Err(record_problem(problem)));
+        let names = match &record.node {
+            Node::Map(entries) if sheet && whole.is_none() => entries.iter().map(|(name, _)| name.clone()).collect(),
+            _ => Vec::new(),
         };
-        if sheet && whole.is_none() {
+        if !names.is_empty() {
             // Every row of a sheet names every column, so that its first row shows the header.
-            let names: Vec<String> = entries.iter().map(|(name, _)| name.clone()).collect();
             let header_place = Place::source(Arc::clone(&record.place.source));
             let problems = header::<R>(&names, &header_place).1;
             let refused = !problems.is_empty();
@@ -343,18 +336,32 @@ fn read_records<R: Row>(
                 return ControlFlow::Break(());
             }
         }
-        let mut filling = Filling::<R>::new(record.place.clone());
-        for (name, node) in entries {
-            fill_entry(&mut filling, name, node);
+        let row = read_record::<R>(&record);
+        count.rows += 1;
+        match &row {
+            Ok(_) => count.drafts += 1,
+            Err(_) => count.refused += 1,
         }
-        let mut get =
-            |name: &str| entries.iter().find(|(key, _)| key == name).and_then(|(_, node)| scalar_text(node).ok().flatten());
-        sink(finish(filling, &record.place, &mut get, &mut count))
+        sink(row)
     })?;
     match whole {
         Some(problems) if !problems.is_empty() => Err(FormatError::Refused(Problems(problems))),
         _ => Ok(count),
     }
+}
+
+/// One record whose fields are canonical columns.
+pub(crate) fn read_record<R: Row>(record: &Record) -> Result<Draft, Box<RowProblem>> {
+    let Node::Map(entries) = &record.node else {
+        let problem = Problem::new("bad-record", "the record is not an object").at(record.place.clone());
+        return Err(record_problem(problem));
+    };
+    let mut filling = Filling::<R>::new(record.place.clone());
+    for (name, node) in entries {
+        fill_entry(&mut filling, name, node);
+    }
+    let mut get = |name: &str| entries.iter().find(|(key, _)| key == name).and_then(|(_, node)| scalar_text(node).ok().flatten());
+    finish(filling, &record.place, &mut get)
 }
 
 fn fill_entry<R: Row>(filling: &mut Filling<R>, name: &str, node: &Node) {

@@ -1,22 +1,20 @@
 //! A mapping file turned into a compiled [`Mapping`]: every problem at once, each with its place.
 
-use crate::config::reader::{File, Section, check_table, in_file_order};
-use crate::config::shape::nearest;
+use crate::config::reader::{File, Section, in_file_order};
 use crate::config::tree::{Entry, Node as TomlNode};
 use crate::core::master::Table;
 use crate::core::problem::{Place, Problem, Problems};
 use crate::formats::{CsvOptions, Format};
-use crate::mapping::canonical::{Kind, columns, keeps_attributes};
+use crate::mapping::canonical::columns;
 use crate::mapping::expression::Expressions;
-use crate::mapping::field::{FieldPlan, Missing, Origin, Target, has_signs, template};
+use crate::mapping::field::{FieldPlan, Target, has_signs};
 use crate::mapping::lookup::{Lookup, LookupFile};
 use crate::mapping::path::{Path, RowsPath};
-use crate::mapping::shape::{FIELD, MAPPING};
+use crate::mapping::shape::MAPPING;
 use crate::mapping::signs::{LineRules, Sign};
 use crate::mapping::tables::check_text;
 use crate::mapping::testcase::TestCase;
-use crate::mapping::transform::{DateFormat, NumberFormat, TextSteps, check_pattern};
-use crate::mapping::value::Fault;
+use crate::mapping::transform::{NumberFormat, check_pattern};
 use crate::mapping::{Mapping, Rule};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
@@ -26,16 +24,16 @@ use std::sync::Arc;
 pub type LookupSource<'a> = dyn Fn(&str) -> Option<LookupFile> + 'a;
 
 /// What fields share while they are compiled.
-struct Shared<'a> {
-    table: Table,
-    number: NumberFormat,
-    date: Option<String>,
-    timezone: Option<Tz>,
-    expressions: Expressions,
-    lookups: BTreeMap<String, Arc<Lookup>>,
-    source: &'a LookupSource<'a>,
-    depth: usize,
-    problems: Problems,
+pub(super) struct Shared<'a> {
+    pub(super) table: Table,
+    pub(super) number: NumberFormat,
+    pub(super) date: Option<String>,
+    pub(super) timezone: Option<Tz>,
+    pub(super) expressions: Expressions,
+    pub(super) lookups: BTreeMap<String, Arc<Lookup>>,
+    pub(super) source: &'a LookupSource<'a>,
+    pub(super) depth: usize,
+    pub(super) problems: Problems,
 }
 
 impl Mapping {
@@ -66,15 +64,21 @@ impl Mapping {
         });
         shared.depth = rows.as_ref().map_or(0, RowsPath::depth);
         let fields = shared.fields(root.entries("fields"));
-        shared.required_fields(&fields, &root);
+        let canonical = root.flag("canonical") == Some(true);
+        if canonical {
+            shared.only_canonical(&root);
+        } else {
+            shared.required_fields(&fields, &root);
+        }
         let rules = root.tables("rules").into_iter().filter_map(|section| shared.rule(section)).collect();
-        let line_rules = shared.line_rules(&root, &fields);
+        let line_rules = if canonical { None } else { shared.line_rules(&root, &fields) };
         let tests = root.tables("test").into_iter().filter_map(|section| TestCase::read(section, &mut shared.problems)).collect();
         let mapping = Self {
             name: name.to_owned(),
             table,
             format,
             typed_values: source.and_then(|s| s.text("typed_values")) == Some("class-json"),
+            canonical,
             rows,
             fields,
             rules,
@@ -122,10 +126,10 @@ fn one_char(text: &str) -> Option<char> {
 }
 
 impl Shared<'_> {
-    fn problem(&mut self, code: &str, place: Place, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, code: &str, place: Place, message: impl Into<String>) {
         self.problems.push(Problem::new(code, message).at(place));
     }
-    fn path_result<T>(&mut self, compiled: Result<T, String>, place: Place) -> Option<T> {
+    pub(super) fn path_result<T>(&mut self, compiled: Result<T, String>, place: Place) -> Option<T> {
         compiled
             .map_err(|message| {
                 let help = "paths look like a.b[0].c or ^number; other names stand in double quotes inside the quotes";
@@ -133,7 +137,7 @@ impl Shared<'_> {
             })
             .ok()
     }
-    fn path(&mut self, text: &str, place: &Place) -> Option<Path> {
+    pub(super) fn path(&mut self, text: &str, place: &Place) -> Option<Path> {
         let path = self.path_result(Path::parse(text), place.clone())?;
         if path.up() > self.depth {
             let message = format!("`{text}` goes {} up, the row has {} above it", path.up(), self.depth);
@@ -146,7 +150,7 @@ impl Shared<'_> {
         }
         Some(path)
     }
-    fn character(&mut self, section: &Section<'_>, key: &str) -> Option<char> {
+    pub(super) fn character(&mut self, section: &Section<'_>, key: &str) -> Option<char> {
         let text = section.text(key)?;
         let character = one_char(text);
         if character.is_none() {
@@ -154,7 +158,7 @@ impl Shared<'_> {
         }
         character
     }
-    fn number(&mut self, section: &Section<'_>) -> NumberFormat {
+    pub(super) fn number(&mut self, section: &Section<'_>) -> NumberFormat {
         let format = NumberFormat {
             decimal: self.character(section, "decimal").unwrap_or('.'),
             thousands: if section.has("thousands") { self.character(section, "thousands") } else { None },
@@ -171,7 +175,7 @@ impl Shared<'_> {
         }
         format
     }
-    fn pattern(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
+    pub(super) fn pattern(&mut self, section: &Section<'_>, key: &str) -> Option<String> {
         let pattern = section.text(key)?;
         if let Err(message) = check_pattern(pattern) {
             let problem = section.problem("bad-pattern", key, message).help("write it as %d.%m.%Y, see strftime");
@@ -209,253 +213,14 @@ impl Shared<'_> {
         }
     }
 
-    /// The column or attribute that a field name means.
-    fn target(&mut self, name: &str, place: Place) -> Option<Target> {
-        let columns = columns(self.table);
-        if let Some(index) = columns.iter().position(|column| column.name == name) {
-            return Some(Target::Column(index, &columns[index]));
-        }
-        let attributes = keeps_attributes(self.table);
-        if let Some(attribute) = name.strip_prefix("attributes.").filter(|rest| attributes && !rest.is_empty()) {
-            return Some(Target::Attribute(attribute.to_owned()));
-        }
-        let problem = Problem::new("unknown-field", format!("a {} has no field `{name}`", self.table.row_word())).at(place);
-        self.problems.push(match nearest(name, columns.iter().map(|column| column.name)) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None if attributes => problem.help(format!("name it `attributes.{name}` to keep it")),
-            None => problem.help(format!("fields: {}", columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", "))),
-        });
-        None
-    }
-
-    fn fields(&mut self, entries: &[Entry]) -> Vec<FieldPlan> {
-        let mut fields = Vec::new();
-        for entry in entries {
-            match (entry.key.as_str(), entry.node.as_table()) {
-                ("attributes", Some(table)) => {
-                    for attribute in &table.entries {
-                        let name = format!("attributes.{}", attribute.key);
-                        fields.extend(self.field(&name, attribute));
-                    }
-                }
-                (name, _) => fields.extend(self.field(name, entry)),
-            }
-        }
-        fields
-    }
-
-    fn field(&mut self, name: &str, entry: &Entry) -> Option<FieldPlan> {
-        let target = self.target(name, entry.node.source.place(entry.key_span.start))?;
-        let mut plan = FieldPlan { target, ..FieldPlan::default() };
-        let kind = plan.target.kind();
-        if matches!(kind, Kind::Amount | Kind::Factor | Kind::Integer) {
-            plan.number = Some(self.number.clone());
-        }
-        if let Some(text) = entry.node.as_text() {
-            plan.origin = Origin::First(vec![self.path(text, &entry.node.place())?]);
-            self.plan_date(&mut plan, None);
-            return Some(plan);
-        }
-        let Some(table) = entry.node.as_table() else {
-            let problem = Problem::new("wrong-type", format!("`{name}` must be a path in quotes or a table"))
-                .at(entry.node.place())
-                .help(format!("write {name} = \"path\" or {name} = {{ from = \"path\" }}"));
-            self.problems.push(problem);
-            return None;
-        };
-        let before = self.problems.0.len();
-        check_table(table, &FIELD, &mut self.problems);
-        if self.problems.0.len() > before {
-            return None;
-        }
-        let section = Section::new(table, &FIELD);
-        plan.origin = self.origin(name, &section)?;
-        plan.steps = self.steps(&section);
-        if let Some(number) = section.table("number") {
-            plan.number = Some(self.number(&number));
-        }
-        plan.scale = section.integer("scale").and_then(|decimals| usize::try_from(decimals).ok());
-        plan.negate = section.flag("negate") == Some(true);
-        if (plan.scale.is_some() || plan.negate) && plan.number.is_none() {
-            self.problem(
-                "wrong-step",
-                section.table.place(),
-                format!("`{name}` is not a figure: `scale` and `negate` do not fit"),
-            );
-        }
-        if section.has("map") {
-            plan.map = Some(text_entries(&section, "map").map(|entry| (entry.key.clone(), text_of(&entry.node))).collect());
-        }
-        if let Some(lookup) = section.text("lookup") {
-            plan.lookup = self.lookup(lookup, section.place("lookup")).map(|table| (lookup.to_owned(), table));
-        }
-        plan.missing = match section.text("missing") {
-            Some("keep") => Missing::Keep,
-            Some("default") => Missing::Default,
-            _ => Missing::Exception,
-        };
-        plan.default = section.text("default").map(str::to_owned);
-        plan.code = section.flag("code") == Some(true);
-        plan.required = section.flag("required") == Some(true);
-        self.plan_date(&mut plan, Some(&section));
-        self.fixed_values(name, &plan, &section);
-        Some(plan)
-    }
-
-    fn origin(&mut self, name: &str, section: &Section<'_>) -> Option<Origin> {
-        let given: Vec<&str> = ["from", "const", "template", "expr"].into_iter().filter(|key| section.has(key)).collect();
-        if given.len() > 1 {
-            self.problem(
-                "two-origins",
-                section.place(given[1]),
-                format!("`{name}` has `{}` and `{}`; keep one", given[0], given[1]),
-            );
-            return None;
-        }
-        if section.has("tax") && !matches!(name, "net_amount" | "gross_amount") {
-            self.problem(
-                "wrong-step",
-                section.place("tax"),
-                format!("`tax` does not fit `{name}`, only net_amount and gross_amount"),
-            );
-        }
-        match given.first() {
-            Some(&"from") => {
-                let node = section.node("from")?;
-                let nodes = node.as_list().unwrap_or(std::slice::from_ref(node));
-                let paths: Vec<Path> = nodes.iter().filter_map(|node| self.path(node.as_text()?, &node.place())).collect();
-                if paths.len() != nodes.len() || paths.is_empty() {
-                    return None;
-                }
-                Some(match section.text("join") {
-                    Some(between) => Origin::Joined(paths, between.to_owned()),
-                    None => Origin::First(paths),
-                })
-            }
-            Some(&"const") => section.text("const").map(|text| Origin::Const(text.trim().to_owned())),
-            Some(&"template") => {
-                let compiled = template(section.text("template")?);
-                self.path_result(compiled, section.place("template")).map(Origin::Template)
-            }
-            Some(_) => {
-                let text = section.text("expr")?;
-                match self.expressions.compile(text) {
-                    Ok(expression) => Some(Origin::Expression(expression)),
-                    Err(message) => {
-                        self.problem("bad-expression", section.place("expr"), message);
-                        None
-                    }
-                }
-            }
-            None if section.has("default") => Some(Origin::Nowhere),
-            None => {
-                let problem = Problem::new("no-origin", format!("`{name}` does not say where it comes from"))
-                    .at(section.table.place())
-                    .help("give it `from`, `const`, `template`, `expr` or at least `default`");
+    /// A canonical table says everything itself: what a mapping could add would only contradict it.
+    fn only_canonical(&mut self, root: &Section<'_>) {
+        for key in ["rows", "sign", "fields", "rules"] {
+            if root.has(key) {
+                let problem = root
+                    .problem("wrong-step", key, format!("`{key}` does not fit a canonical table"))
+                    .help("take it out, or leave `canonical` out and map every field");
                 self.problems.push(problem);
-                None
-            }
-        }
-    }
-
-    fn steps(&mut self, section: &Section<'_>) -> TextSteps {
-        let split = section.table("split").and_then(|split| {
-            let part = split.integer("part").unwrap_or(1);
-            if part == 0 {
-                self.problem("out-of-range", split.place("part"), "parts are counted from 1");
-            }
-            Some((split.text("on")?.to_owned(), part))
-        });
-        let pad = section.table("pad").and_then(|pad| {
-            let with = self.character(&pad, "with")?;
-            Some((usize::try_from(pad.integer("width")?).ok()?, with))
-        });
-        TextSteps {
-            strip_prefix: section.text("strip_prefix").map(str::to_owned),
-            strip_leading: if section.has("strip_leading") { self.character(section, "strip_leading") } else { None },
-            replace: text_entries(section, "replace").map(|entry| (entry.key.clone(), text_of(&entry.node))).collect(),
-            split,
-            upper: section.flag("upper") == Some(true),
-            lower: section.flag("lower") == Some(true),
-            pad,
-        }
-    }
-
-    fn plan_date(&mut self, plan: &mut FieldPlan, section: Option<&Section<'_>>) {
-        let kind = plan.target.kind();
-        let pattern = section.and_then(|section| self.pattern(section, "date"));
-        let instant = section.is_some_and(|section| section.flag("instant") == Some(true));
-        let zone = section.and_then(|section| section.text("timezone")).and_then(|zone| zone.parse().ok()).or(self.timezone);
-        let asked = pattern.is_some() || instant;
-        match kind {
-            Kind::Date | Kind::Instant => {}
-            Kind::Text | Kind::Code if asked => {}
-            _ => {
-                if asked {
-                    let place = section.map_or_else(Place::default, |section| section.table.place());
-                    self.problem(
-                        "wrong-step",
-                        place,
-                        format!("`{}` is not a date: `date` and `instant` do not fit", plan.target.name()),
-                    );
-                }
-                return;
-            }
-        }
-        plan.moment = kind == Kind::Instant;
-        let instant = instant || plan.moment;
-        let pattern = pattern.or_else(|| if instant { None } else { self.date.clone() });
-        plan.date = Some(DateFormat { pattern, instant, zone });
-    }
-
-    /// Values that stand in the file itself must already be right.
-    fn fixed_values(&mut self, name: &str, plan: &FieldPlan, section: &Section<'_>) {
-        let mut fixed: Vec<(&str, Place)> = Vec::new();
-        if let (Origin::Const(text), Some(node)) = (&plan.origin, section.node("const")) {
-            fixed.push((text, node.place()));
-        }
-        if let (Some(text), Some(node)) = (&plan.default, section.node("default")) {
-            fixed.push((text, node.place()));
-        }
-        // Mapped words go on through the lookup, if there is one.
-        if plan.lookup.is_none() {
-            fixed.extend(text_entries(section, "map").filter_map(|entry| Some((entry.node.as_text()?, entry.node.place()))));
-        }
-        let company = |text: &str| text == "company" && (name == "company" || name.ends_with("currency"));
-        for (text, place) in fixed {
-            if text.is_empty() || company(text) {
-                continue;
-            }
-            if let Target::Column(index, column) = plan.target
-                && let Err(Fault { message, help, .. }) = check_text(self.table, index, text)
-            {
-                let mut problem = Problem::new("bad-fixed-value", format!("`{}`: {message}", column.name)).at(place);
-                problem.help = help;
-                self.problems.push(problem);
-            }
-        }
-    }
-
-    fn lookup(&mut self, name: &str, place: Place) -> Option<Arc<Lookup>> {
-        if let Some(known) = self.lookups.get(name) {
-            return Some(Arc::clone(known));
-        }
-        let Some(file) = (self.source)(name) else {
-            let problem = Problem::new("unknown-lookup", format!("there is no lookup `{name}`"))
-                .at(place)
-                .help(format!("add mappings/lookups/{name}.csv with the columns from,to"));
-            self.problems.push(problem);
-            return None;
-        };
-        match Lookup::compile(&file) {
-            Ok(lookup) => {
-                let lookup = Arc::new(lookup);
-                self.lookups.insert(name.to_owned(), Arc::clone(&lookup));
-                Some(lookup)
-            }
-            Err(problems) => {
-                self.problems.0.extend(problems.0);
-                None
             }
         }
     }
@@ -470,7 +235,11 @@ impl Shared<'_> {
         for name in missing {
             let doc = columns(self.table).iter().find(|column| column.name == name).map_or("", |column| column.doc);
             let problem = root
-                .problem("missing-field", "fields", format!("every {} needs the field `{name}`", self.table.row_word()))
+                .problem(
+                    "missing-field",
+                    "fields",
+                    format!("every {} needs the field `{name}` in [fields]", self.table.row_word()),
+                )
                 .help(format!("{name}: {doc}"));
             self.problems.push(problem);
         }
@@ -557,12 +326,12 @@ impl Shared<'_> {
     }
 }
 
-fn text_entries<'a>(section: &Section<'a>, key: &str) -> impl Iterator<Item = &'a Entry> {
+pub(super) fn text_entries<'a>(section: &Section<'a>, key: &str) -> impl Iterator<Item = &'a Entry> {
     section.entries(key).iter()
 }
 
 /// A TOML value as the text that a row's value is compared with.
-fn text_of(node: &TomlNode) -> String {
+pub(super) fn text_of(node: &TomlNode) -> String {
     match node.to_json() {
         serde_json::Value::String(text) => text.trim().to_owned(),
         other => other.to_string(),

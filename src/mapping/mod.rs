@@ -5,17 +5,19 @@
 
 //!
 //! - `canonical`, `tables`: the canonical tables, their columns, strict reading of their files.
-//! - `shape`, `compile`: a mapping file, checked and compiled.
+//! - `shape`, `compile`, `compile_field`: a mapping file, checked and compiled.
 //! - `path`, `field`, `transform`, `expression`, `lookup`, `signs`, `value`: what a field can do.
 //! - `apply`: a document through a mapping. `testcase`, `trial`: in-file tests and `mapping try`.
 
 mod apply;
 pub mod canonical;
 mod compile;
+mod compile_field;
 mod expression;
 mod field;
 mod lookup;
 mod path;
+pub mod reference;
 mod shape;
 mod signs;
 pub(crate) mod tables;
@@ -41,6 +43,8 @@ pub struct Mapping {
     table: Table,
     format: compile::SourceFormat,
     typed_values: bool,
+    /// The documents are canonical tables already.
+    canonical: bool,
     rows: Option<path::RowsPath>,
     fields: Vec<field::FieldPlan>,
     rules: Vec<Rule>,

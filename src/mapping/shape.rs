@@ -158,6 +158,12 @@ pub static MAPPING: Shape = Shape::new(
         Key::new("target", Kind::Word(TARGETS), "Which canonical table the rows belong to.").required(),
         Key::new("description", Kind::Text, "What it is for."),
         Key::new(
+            "canonical",
+            Kind::Flag,
+            "The documents are canonical tables already: columns keep their names, no field table is needed.",
+        )
+        .default("false"),
+        Key::new(
             "rows",
             Kind::Name,
             "List below the record whose elements are the rows: `lines[]`; the record itself when left out.",
@@ -172,8 +178,7 @@ pub static MAPPING: Shape = Shape::new(
             "fields",
             Kind::Map(&Kind::Any),
             "Target column = path, or a table of steps. Attributes stand under `attributes`.",
-        )
-        .required(),
+        ),
         Key::new("rules", Kind::Tables(&RULE), "Rows to leave out, values to set."),
         Key::new("test", Kind::Tables(&TEST), "In-file tests."),
     ],

@@ -68,6 +68,17 @@ pub fn run(
         let (place, outcome, reason, mut problems) = match mapped {
             Mapped::Row(draft) => {
                 let texts = draft_texts(&draft);
+                if fields.is_empty() {
+                    // A canonical table: columns keep their names.
+                    let same = |(name, text): &(String, String)| TriedField {
+                        field: name.clone(),
+                        path: name.clone(),
+                        raw: Some(text.clone()),
+                        value: Some(text.clone()),
+                        problem: None,
+                    };
+                    fields = texts.iter().map(same).collect();
+                }
                 for field in &mut fields {
                     if let Some((_, text)) = texts.iter().find(|(name, _)| *name == field.field) {
                         field.value = Some(text.clone());

@@ -367,6 +367,14 @@ input = "{}"
     ] {
         assert!(found.iter().any(|line| line.contains(expected)), "{expected}\n--- found:\n{}", found.join("\n"));
     }
+    for (idle, why) in [
+        ("{ const = \"5\", negate = true }", "a fixed value"),
+        ("{ from = \"Menge\", trim = false }", "always trimmed"),
+        ("{ from = \"Menge\", missing = \"keep\" }", "neither `map` nor `lookup`"),
+    ] {
+        let found = refusals(&GERMAN.replace("\"Menge\"", idle));
+        assert!(found[0].contains("does nothing") && found[0].contains(why), "{found:?}");
+    }
     assert!(refusals(&GERMAN.replace("\"Menge\"", "{ from = \"Menge\", lookup = \"broken\" }"))[0].contains("`a` stands twice"));
     assert!(refusals(&GERMAN.replace("partner = \"Kunde\"", ""))[0].contains("every line needs the field `partner`"));
     assert!(refusals("target = \"item\"\nsign = \"signed\"\n[fields]\nitem = \"i\"\n")[0].contains("`sign` does not fit"));
@@ -531,4 +539,77 @@ fn mapping_try_shows_where_each_value_came_from_and_what_it_became() {
         (status.raw.as_deref(), status.value, status.problem.unwrap().code.as_str()),
         (Some("odd"), None, "unmapped-word")
     );
+}
+
+/// Text of a file of the repository.
+fn file(path: &str) -> String {
+    std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn every_shipped_mapping_compiles_and_passes_its_own_tests() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".toml"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 12, "{names:?}");
+    for name in names {
+        let path = format!("mappings/{name}");
+        let shipped = |lookup: &str| {
+            let name = format!("mappings/lookups/{lookup}.csv");
+            std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&name))
+                .ok()
+                .map(|text| LookupFile { name, text })
+        };
+        let mapping = Mapping::compile(&path, &file(&path), &shipped).unwrap_or_else(|problems| panic!("{problems}"));
+        let results = testcase::run(&mapping);
+        assert!(!results.is_empty(), "{path} has no test");
+        for result in results {
+            assert!(result.passed(), "{path}: {}: {:?}", result.name, result.failures);
+        }
+    }
+}
+
+#[test]
+fn a_canonical_mapping_takes_a_feed_row_by_row_and_may_not_say_more() {
+    let mapping = compile("target = \"item\"\ncanonical = true\n");
+    let mut outcomes = Vec::new();
+    let text = "item,weight\n0012,1.5\n0013,1,5\n0014,x\n";
+    let tally = mapping
+        .read(&mapping.format_for("x.csv"), &mut text.as_bytes(), "x.csv", &context("UTC"), &mut |mapped| {
+            outcomes.push(match mapped {
+                Mapped::Row(draft) => draft.place().to_string(),
+                Mapped::Problem(row) => row.problems[0].problem.code.clone(),
+                Mapped::Skipped { reason, .. } => reason,
+            });
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(outcomes, ["x.csv:2", "ragged-row", "bad-number"]);
+    assert_eq!((tally.drafts, tally.refused), (1, 2));
+    assert!(refusals("target = \"line\"\ncanonical = true\nsign = \"signed\"\n")[0].contains("does not fit a canonical table"));
+    assert!(refusals("target = \"item\"\n")[0].contains("every item needs the field `item`"));
+}
+
+#[test]
+fn the_reference_page_shows_the_keys_and_columns_there_are() {
+    let path = "docs/reference/mapping.md";
+    let page = file(path);
+    let put = |page: &str, mark: &str, text: &str| {
+        let start = format!("<!-- {mark} -->\n");
+        let (before, rest) = page.split_once(&start).unwrap();
+        let (_, after) = rest.split_once("<!-- end -->").unwrap();
+        format!("{before}{start}\n{text}<!-- end -->{after}")
+    };
+    let fresh = put(&page, "keys", &rebated::mapping::reference::keys());
+    let fresh = put(&fresh, "tables", &rebated::mapping::reference::tables());
+    if std::env::var_os("REBATED_UPDATE_DOCS").is_some() {
+        std::fs::write(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path), &fresh).unwrap();
+        return;
+    }
+    assert!(page == fresh, "{path} is stale: run this test once with REBATED_UPDATE_DOCS=1");
 }
