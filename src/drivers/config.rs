@@ -6,6 +6,8 @@
 
 use crate::core::problem::{Place, Problem};
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -136,6 +138,20 @@ impl Limits {
         }
         Ok(limits)
     }
+}
+
+/// Reads a driver's own table; unknown keys and wrong types are problems that name the table.
+pub fn read_table<T: DeserializeOwned>(connector: &str, path: &str, table: &Value) -> Result<T, Problem> {
+    T::deserialize(table).map_err(|error| {
+        let place = Place::source(format!("connectors/{connector}.toml")).at_path(path);
+        Problem::new("connector-file", error.to_string()).at(place)
+    })
+}
+
+/// For `#[serde(deserialize_with)]`: a time such as `"30s"`.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a time such as \"30s\"")))
 }
 
 /// Reads `500ms`, `30s`, `10m`, `2h`, `7d`.

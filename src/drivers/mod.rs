@@ -5,9 +5,16 @@
 //! its connector file. Invariants: a pull hands over every page before it returns a cursor; a push
 //! step whose outcome is not certain is [`PushError::Unknown`], never a failure.
 
+pub mod auth;
 pub mod config;
 pub mod files;
+pub mod files_push;
+pub mod http;
 pub mod json_rpc;
+pub mod json_rpc_feed;
+pub mod json_rpc_push;
+pub mod json_rpc_test;
+pub mod template;
 
 pub use crate::core::memo::{MemoLine, MemoRequest, RemoteMemo, StepOutcome};
 use crate::core::problem::Problem;
