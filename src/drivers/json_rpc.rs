@@ -26,7 +26,7 @@ use std::time::Duration;
 pub(super) struct Options {
     /// The body of a call; holes `{id}`, `{method}`, `{params}`.
     envelope: Value,
-    /// Values every call may use as holes (`{context}`, ...).
+    /// Values every call may use as holes (`{context}`, ...); a later one may use earlier ones.
     constants: Map<String, Value>,
     values: ValueForms,
     errors: ErrorForms,
@@ -85,6 +85,8 @@ impl Default for ErrorForms {
 pub(super) struct TestTable {
     /// A call that needs no log-in.
     pub address: Option<Call>,
+    /// Path of that call on the same server, where it is not the base address.
+    pub address_path: Option<String>,
     /// Calls that must give certain values.
     pub rights: Vec<RightTable>,
 }
@@ -98,9 +100,9 @@ pub(super) struct RightTable {
     pub method: String,
     #[serde(default)]
     pub params: Value,
-    /// Path in the result -> value wanted.
+    /// Path in the result, names joined by slashes -> values that will do.
     #[serde(default)]
-    pub expect: BTreeMap<String, Value>,
+    pub expect: BTreeMap<String, Vec<Value>>,
 }
 
 /// A result and the bytes it came in.
@@ -161,6 +163,7 @@ pub struct JsonRpcDriver {
     http: Http,
     pub(super) auth: Auth,
     pub(super) options: Options,
+    constants: Holes,
     pub(super) max_pages: u64,
     pub(super) feeds: BTreeMap<String, Feed>,
     pub(super) pushes: BTreeMap<String, Push>,
@@ -186,12 +189,19 @@ impl JsonRpcDriver {
             let push: PushTable = read_table(&connector.name, &table("push", name), value)?;
             pushes.insert(name.clone(), Push::new(push));
         }
+        let options: Options = read_table(&connector.name, "", &Value::Object(connector.options.clone()))?;
+        let mut constants = Holes::new();
+        for (name, value) in &options.constants {
+            let value = render(value, &constants).map_err(|m| problem(format!("constants.{name}: {m}")))?;
+            constants.set(name, value);
+        }
         Ok(Self {
             name: connector.name.clone(),
             url,
             http: Http::new(connector.limits).map_err(problem)?,
             auth: Auth::open(connector)?,
-            options: read_table(&connector.name, "", &Value::Object(connector.options.clone()))?,
+            options,
+            constants,
             max_pages: connector.limits.max_pages,
             feeds,
             pushes,
@@ -255,11 +265,7 @@ impl JsonRpcDriver {
 
     /// The holes that every call may use.
     pub(super) fn holes(&self) -> Holes {
-        let mut holes = Holes::new();
-        for (name, value) in &self.options.constants {
-            holes.set(name, value.clone());
-        }
-        holes
+        self.constants.clone()
     }
 
     /// A call that changes nothing, repeated while that may help.
@@ -273,7 +279,7 @@ impl JsonRpcDriver {
         let mut stale: Option<HeaderValue> = None;
         loop {
             let log_in = |login: String, params: Value| async move {
-                let answer = self.exchange(Kind::Read, None, &login, &params).await;
+                let answer = self.exchange(Kind::Read, &self.url, None, &login, &params).await;
                 match answer.map_err(not_done)? {
                     // A further try would only lengthen the server's wait for the next.
                     a if matches!(a.status, 401 | 403 | 429) => Err(CallError::Auth(format!("HTTP {}", a.status))),
@@ -284,7 +290,7 @@ impl JsonRpcDriver {
                 }
             };
             let header = self.auth.header(stale.as_ref(), log_in).await?;
-            let answer = self.exchange(kind, header.as_ref(), method, params).await?;
+            let answer = self.exchange(kind, &self.url, header.as_ref(), method, params).await?;
             if answer.status != 401 {
                 return self.reply(answer);
             }
@@ -295,14 +301,19 @@ impl JsonRpcDriver {
         }
     }
 
-    /// A call without log-in.
-    pub(super) async fn call_openly(&self, method: &str, params: &Value) -> Result<Reply, CallError> {
-        self.reply(self.exchange(Kind::Read, None, method, params).await?)
+    /// A call without log-in, perhaps to another path of the same server.
+    pub(super) async fn call_openly(&self, path: Option<&str>, method: &str, params: &Value) -> Result<Reply, CallError> {
+        let mut url = url::Url::parse(&self.url).map_err(|e| e.to_string())?;
+        if let Some(path) = path {
+            url.set_path(path);
+        }
+        self.reply(self.exchange(Kind::Read, url.as_str(), None, method, params).await?)
     }
 
     async fn exchange(
         &self,
         kind: Kind,
+        url: &str,
         header: Option<&HeaderValue>,
         method: &str,
         params: &Value,
@@ -311,7 +322,7 @@ impl JsonRpcDriver {
         // equal byte for byte.
         let holes = Holes::new().with("id", 1).with("method", method).with("params", params.clone());
         let body = render(&self.options.envelope, &holes)?.to_string().into_bytes();
-        self.http.post_json(kind, &self.url, header, body).await.map_err(|error| match error {
+        self.http.post_json(kind, url, header, body).await.map_err(|error| match error {
             SendError::NotSent(message) => CallError::Busy { message, retry_after: None },
             SendError::Uncertain(message) => CallError::Unknown { message, retry_after: None },
             SendError::TooLarge(_) if kind == Kind::Write => CallError::Unknown { message: error.to_string(), retry_after: None },

@@ -221,8 +221,8 @@ impl JsonRpcDriver {
         let config = |message: String| {
             DriverError::Config(Problem::new("connector-file", format!("connector `{}`: feed `{name}`: {message}", self.name)))
         };
-        let mut holes =
-            self.holes().with("filter", table.filter.clone()).with("limit", limit).with("fields", table.fields.clone());
+        let filter = render(&table.filter, &self.holes()).map_err(config)?;
+        let mut holes = self.holes().with("filter", filter).with("limit", limit).with("fields", table.fields.clone());
         holes.leave_out("changed");
         holes.leave_out("after");
         if let (Some(at), Some(changed)) = (since, &table.changed) {

@@ -34,6 +34,10 @@ pub(super) struct PushTable {
     /// One line of the memo; filled once per line, gives `{lines}`.
     #[serde(default)]
     line: Value,
+    /// The other system makes another kind of document of a memo with a line of the opposite sign
+    /// (a set-off): such a memo gets one line over the total.
+    #[serde(default)]
+    one_line_if_mixed: bool,
     /// Questions that may be answered with yes: endings of their names.
     #[serde(default)]
     accept_warnings: Vec<String>,
@@ -123,6 +127,12 @@ impl Push {
             known.clear();
         }
     }
+    fn lines(&self, memo: &MemoRequest) -> Vec<MemoLine> {
+        if self.table.one_line_if_mixed && memo.lines.iter().any(|line| line.amount.is_negative()) {
+            return vec![MemoLine { description: memo.description.clone(), amount: memo.amount, gl_expense: None }];
+        }
+        memo.lines.clone()
+    }
     fn accepts(&self, warning: &str) -> bool {
         self.table.accept_warnings.iter().any(|ending| warning.ends_with(ending.as_str()))
     }
@@ -191,7 +201,8 @@ impl JsonRpcDriver {
         }
         self.resolve(push, step, &mut holes).await?;
         if uses(&step.params, "lines") {
-            let lines: Result<Vec<Value>, String> = memo.lines.iter().map(|line| self.line(push, memo, line, &holes)).collect();
+            let lines: Result<Vec<Value>, String> =
+                push.lines(memo).iter().map(|line| self.line(push, memo, line, &holes)).collect();
             holes.set("lines", lines.map_err(wrong)?);
         }
         let params = render(&step.params, &holes).map_err(wrong)?;

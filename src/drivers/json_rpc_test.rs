@@ -24,9 +24,10 @@ impl JsonRpcDriver {
         let mut checks = Vec::new();
         if let Some(call) = &self.options.test.address {
             let reply = match render(&call.params, &self.holes()) {
-                Ok(params) => {
-                    self.call_openly(&call.method, &params).await.map_err(|e| self.words(e.into_driver_error(&self.name)))
-                }
+                Ok(params) => self
+                    .call_openly(self.options.test.address_path.as_deref(), &call.method, &params)
+                    .await
+                    .map_err(|e| self.words(e.into_driver_error(&self.name))),
                 Err(message) => Err(message),
             };
             let reached = reply.is_ok();
@@ -60,8 +61,13 @@ impl JsonRpcDriver {
                 Err(message) => Err(message),
             };
             let outcome = outcome.and_then(|reply| {
-                let wrong = right.expect.iter().find(|(path, wanted)| walk(&reply.result, path) != Some(*wanted));
-                wrong.map_or_else(|| Ok("granted".to_owned()), |(path, wanted)| Err(format!("`{path}` is not {wanted}")))
+                for (path, accepted) in &right.expect {
+                    let found = reply.result.pointer(&format!("/{path}")).unwrap_or(&Value::Null);
+                    if !accepted.contains(found) {
+                        return Err(format!("not granted: `{path}` is {found}"));
+                    }
+                }
+                Ok("granted".to_owned())
             });
             checks.push(check(&right.name, outcome));
         }

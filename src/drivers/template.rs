@@ -1,7 +1,8 @@
 //! Values with holes: how a connector file says what a request looks like and how an answer reads.
 //!
 //! A text that is exactly `{name}` is replaced by the whole value, `{name}` inside a longer text by
-//! its words; `{a.b.0}` walks into a value; `{{` and `}}` are braces. The same template read
+//! its words; `{a.b.0}` walks into a value; `{a.b|c}` takes `c` where `a.b` is empty; `{{` and `}}`
+//! are braces. The same template read
 //! backwards takes a value apart ([`extract`]). Nothing is computed here. Invariant: a hole that
 //! nobody fills is an error, never an empty text.
 
@@ -36,6 +37,15 @@ impl Holes {
         self.0.contains_key(root(name))
     }
     fn get(&self, name: &str) -> Result<Option<Value>, String> {
+        match name.split_once('|') {
+            None => self.get_one(name),
+            Some((first, rest)) => match self.get_one(first)? {
+                Some(value) if !value.is_null() => Ok(Some(value)),
+                _ => self.get(rest),
+            },
+        }
+    }
+    fn get_one(&self, name: &str) -> Result<Option<Value>, String> {
         let unknown = || format!("nothing is known as {{{name}}}");
         let Some(value) = self.0.get(root(name)).ok_or_else(unknown)? else { return Ok(None) };
         match name.split_once('.') {
@@ -160,7 +170,7 @@ pub fn holes_in(template: &Value, found: &mut Vec<String>) {
         Value::String(text) => {
             for part in parts(text).unwrap_or_default() {
                 if let Part::Hole(name) = part {
-                    found.push(root(&name).to_owned());
+                    found.extend(name.split('|').map(|name| root(name).to_owned()));
                 }
             }
         }
@@ -284,6 +294,15 @@ mod tests {
         let mut holes = Holes::new();
         holes.leave_out("after");
         assert_eq!(render(&json!([["a"], "{after}", {"k": "{after}", "l": 1}]), &holes).unwrap(), json!([["a"], {"l": 1}]));
+    }
+
+    #[test]
+    fn an_empty_hole_gives_way_to_the_next() {
+        let holes = Holes::new().with("a", json!({"x": null})).with("b", 5);
+        assert_eq!(render(&json!(["{a.x|b}", "{b|a.x}", "{a.x|null}"]), &holes).unwrap(), json!([5, 5, null]));
+        let mut found = Vec::new();
+        holes_in(&json!("{a.x|b}"), &mut found);
+        assert_eq!(found, ["a", "b"]);
     }
 
     #[test]

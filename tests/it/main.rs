@@ -4,7 +4,9 @@
 mod canonical;
 mod config;
 mod daemon;
+mod drivers;
 mod formats;
 mod mapping;
 mod support;
 mod tidy;
+mod tryton;

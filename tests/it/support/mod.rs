@@ -4,4 +4,6 @@
 
 pub mod binary;
 pub mod postgres;
+pub mod proxy;
 pub mod source;
+pub mod tryton;
