@@ -440,7 +440,7 @@ fn shipped_connectors_open_and_a_misspelt_key_is_named() {
     let variables =
         [("TRYTON_URL", "http://localhost:1"), ("TRYTON_DATABASE", "erp"), ("TRYTON_USER", "u"), ("TRYTON_PASSWORD", "p")];
     let driver = Driver::open(&shipped("tryton", &variables, |_| {}), Path::new(".")).unwrap();
-    assert_eq!(driver.feeds(), ["invoices", "memos", "parties", "products", "rates"]);
+    assert_eq!(driver.feeds(), ["invoices", "memos", "parties", "products", "rates", "rates-back"]);
     assert_eq!(driver.steps("credit-memo").unwrap(), ["create", "post"]);
     Driver::open(&shipped("files", &[], |_| {}), Path::new(".")).unwrap();
     let wrong = shipped("tryton", &variables, |tree| {
@@ -448,4 +448,23 @@ fn shipped_connectors_open_and_a_misspelt_key_is_named() {
     });
     let problem = Driver::open(&wrong, Path::new(".")).err().unwrap();
     assert!(problem.to_string().contains("feilds") && problem.to_string().contains("feeds.invoices"), "{problem}");
+}
+
+#[test]
+fn the_tests_inside_the_shipped_mappings_pass() {
+    use rebated::mapping::{Mapping, testcase};
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let mut count = 0;
+    for name in names(&folder).iter().filter(|name| name.ends_with(".toml")) {
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        let mapping =
+            Mapping::compile(&format!("mappings/{name}"), &text, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+        let results = testcase::run(&mapping);
+        assert!(!results.is_empty(), "{name} has no test");
+        for result in results {
+            assert!(result.passed(), "{}: {}: {:#?}", result.place, result.name, result.failures);
+            count += 1;
+        }
+    }
+    assert!(count >= 10, "{count}");
 }
