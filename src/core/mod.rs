@@ -18,4 +18,7 @@ pub mod receipt;
 pub mod reconcile;
 pub mod schedule;
 pub mod settlement;
+pub mod statement;
+pub mod statement_input;
+pub mod statement_recipe;
 pub mod terms;
