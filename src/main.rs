@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: nothing but the way into `rebated::cli`.
+
+fn main() -> std::process::ExitCode {
+    rebated::cli::main()
+}

@@ -15,10 +15,10 @@ pub use crate::core::statement_input::{
 };
 use crate::core::statement_recipe::{RecipeStep, recipe};
 use chrono::NaiveDate;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A finished statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     /// Our company's name.
     pub company: String,
@@ -47,7 +47,7 @@ pub struct Statement {
 }
 
 /// Agreements of one currency with their totals.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurrencyBlock {
     /// The currency of every amount inside.
     pub currency: Currency,
@@ -58,7 +58,7 @@ pub struct CurrencyBlock {
 }
 
 /// Sums. `open` = `earned` - `settled`; below zero when more was paid than is earned now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Earned in the stated period: change of the earned amount over its days.
     pub earned_in_period: Micros,
@@ -83,7 +83,7 @@ impl Totals {
 }
 
 /// One agreement on the statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgreementFigures {
     /// Agreement id.
     pub id: String,
@@ -104,7 +104,7 @@ pub struct AgreementFigures {
 }
 
 /// One term on the statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TermFigures {
     /// Term id.
     pub id: String,
@@ -145,7 +145,7 @@ pub struct TermFigures {
 }
 
 /// The tier above the one reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextTier {
     /// The tier.
     pub tier: Tier,

@@ -6,10 +6,10 @@
 use crate::core::agreement::{Benefit, Bound, Measure, Method, Tier};
 use crate::core::number::{Fine, Micros};
 use crate::core::statement_input::TermInput;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One step of a recipe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "step")]
 pub enum RecipeStep {
     /// Add up the qualifier over the lines.

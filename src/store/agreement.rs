@@ -90,6 +90,12 @@ impl Tx {
         found.map(row).transpose()
     }
 
+    /// The text of a version as entered.
+    pub async fn agreement_text(&mut self, id: &str, version: i64) -> StoreResult<String> {
+        Ok(on!(self, c => sqlx::query_scalar("SELECT source_text FROM agreement_version WHERE agreement = $1 AND version = $2")
+            .bind(id).bind(version).fetch_one(c).await?))
+    }
+
     /// Moves a version to another state; `approved_by` or `rejected_by` takes the user.
     pub async fn set_agreement_state(
         &mut self,

@@ -1,0 +1,124 @@
+//! `run [JOB]`: one execution; `runs`: what was executed.
+
+use super::Done;
+use super::app::{App, Failure};
+use super::output::{Table, print_json};
+use crate::pipeline::load;
+use crate::pipeline::run::{RunOutcome, RunRequest, execute};
+use crate::pipeline::stages::Stage;
+use crate::pipeline::statements::month_ends;
+use clap::Args;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Job of schedules/
+    #[arg(default_value = "nightly")]
+    job: String,
+    /// Business day to close; yesterday in the company's zone by default
+    #[arg(long, value_name = "DAY")]
+    business_day: Option<chrono::NaiveDate>,
+    /// Only these stages
+    #[arg(long, value_delimiter = ',', value_name = "S,..")]
+    steps: Vec<String>,
+    /// Compute and show, change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// How many
+    #[arg(long, default_value_t = 30)]
+    limit: i64,
+}
+
+fn stages(words: &[String]) -> Result<Vec<Stage>, Failure> {
+    let mut stages = Vec::new();
+    for word in words {
+        match Stage::from_word(word) {
+            Some(stage) => stages.push(stage),
+            None => {
+                let known: Vec<&str> = Stage::WORDS.iter().map(|(w, _)| *w).collect();
+                return Err(Failure::Use(format!("`{word}` is no step; there are {}", known.join(", "))));
+            }
+        }
+    }
+    Ok(stages)
+}
+
+pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
+    load::agreements(&app.runtime).await?;
+    let business_day = command.business_day.unwrap_or_else(|| app.previous_day());
+    let scheduled = app.runtime.workspace.steps_of(&command.job);
+    let stages = match (command.steps.is_empty(), scheduled) {
+        (false, _) => stages(&command.steps)?,
+        (true, Some(steps)) => stages(&steps)?,
+        (true, None) if command.job == "nightly" => Stage::ALL.to_vec(),
+        (true, None) => return Err(Failure::Use(format!("there is no schedules/{}.toml", command.job))),
+    };
+    let request = RunRequest {
+        job: command.job.clone(),
+        key: business_day.to_string(),
+        business_day,
+        stages,
+        caught_up: false,
+        dry_run: command.dry_run,
+        statements_due: month_ends(&app.runtime, business_day),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            flag.store(true, Ordering::Release);
+        }
+    });
+    let Some(outcome) = execute(&app.runtime, &request, stop).await? else {
+        return Err(Failure::Failed(anyhow::anyhow!("another run is being executed; start it again when that one is done")));
+    };
+    print(&outcome, app.json);
+    Ok(if outcome.open_exceptions > 0 || outcome.waiting_settlements > 0 { Done::Waiting } else { Done::Clean })
+}
+
+fn print(outcome: &RunOutcome, json: bool) {
+    if json {
+        print_json(outcome);
+        return;
+    }
+    println!("{} {} attempt {}: {}", outcome.run.job, outcome.run.run_key, outcome.run.attempt, outcome.run.state);
+    let mut table = Table::new(&["stage", "in", "out", "exceptions", "what happened"]);
+    for s in &outcome.stages {
+        table.row(vec![s.stage.clone(), s.count_in.to_string(), s.count_out.to_string(), s.exceptions.to_string(), s.detail.clone()]);
+    }
+    table.print("no stages");
+    if outcome.open_exceptions > 0 {
+        println!("{} open exceptions: rebated exception list", outcome.open_exceptions);
+    }
+    if outcome.waiting_settlements > 0 {
+        println!("{} settlements wait for approval: rebated settlement list", outcome.waiting_settlements);
+    }
+}
+
+pub async fn list(command: Runs, app: &App) -> Result<Done, Failure> {
+    let rows = app.store().read().await?.runs(command.limit).await?;
+    if app.json {
+        print_json(&rows);
+    } else {
+        let mut table = Table::new(&["job", "key", "state", "attempt", "started", "finished", "caught up", "error"]);
+        for r in rows {
+            table.row(vec![
+                r.job,
+                r.run_key,
+                r.state,
+                r.attempt.to_string(),
+                r.started_at.map(|t| t.format("%F %T").to_string()).unwrap_or_default(),
+                r.finished_at.map(|t| t.format("%F %T").to_string()).unwrap_or_default(),
+                if r.caught_up { "yes".into() } else { String::new() },
+                r.error.unwrap_or_default(),
+            ]);
+        }
+        table.print("no runs yet");
+    }
+    Ok(Done::Clean)
+}

@@ -1,0 +1,218 @@
+//! `settlement list / show / propose / approve / reject / push`.
+
+use super::Done;
+use super::app::{App, Failure};
+use super::output::{Table, print_json};
+use crate::core::money::Currency;
+use crate::core::number::Micros;
+use crate::core::period::{Period, period_label};
+use crate::pipeline::run::{RunRequest, execute};
+use crate::pipeline::stages::Stage;
+use crate::pipeline::{approve, propose};
+use crate::store::{SettlementRow, Tx};
+use clap::Subcommand;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+#[derive(Debug, Subcommand)]
+pub enum SettlementCommand {
+    /// All settlements
+    List,
+    /// One settlement with its parts, lines, approvals and what holds it
+    Show {
+        /// Number
+        id: i64,
+    },
+    /// Propose what is due now, in your name
+    Propose {
+        /// Only this agreement
+        #[arg(long)]
+        agreement: Option<String>,
+        /// As of this business day; yesterday by default
+        #[arg(long)]
+        business_day: Option<chrono::NaiveDate>,
+    },
+    /// Approve a settlement as it is shown now
+    Approve {
+        /// Number
+        id: i64,
+    },
+    /// Reject a settlement
+    Reject {
+        /// Number
+        id: i64,
+        /// Why; it goes on the exception list
+        #[arg(long)]
+        reason: String,
+    },
+    /// Push what is approved
+    Push {
+        /// Also try again a settlement that was refused
+        id: Option<i64>,
+    },
+}
+
+pub async fn run(command: SettlementCommand, app: &App) -> Result<Done, Failure> {
+    match command {
+        SettlementCommand::List => list(app).await,
+        SettlementCommand::Show { id } => show(app, id).await,
+        SettlementCommand::Propose { agreement, business_day } => {
+            let user = app.actor().await?;
+            if !matches!(user.role.as_str(), "finance-preparer" | "admin") {
+                return Err(Failure::Use(format!("{} ({}) may not prepare settlements", user.name, user.role)));
+            }
+            let day = business_day.unwrap_or_else(|| app.previous_day());
+            let mut tx = app.store().begin().await?;
+            let outcome = propose::propose(&app.runtime, &mut tx, day, &user.name, agreement.as_deref()).await?;
+            tx.commit().await?;
+            println!("{}", outcome.detail);
+            Ok(Done::Clean)
+        }
+        SettlementCommand::Approve { id } => {
+            let user = app.actor().await?;
+            let standing = approve::approve(&app.runtime, id, &user).await?;
+            if app.json {
+                print_json(&standing);
+            } else {
+                println!("settlement {id}: {} of {} approvals, {}", standing.given, standing.needed, standing.state);
+            }
+            Ok(if standing.state == "approved" { Done::Clean } else { Done::Waiting })
+        }
+        SettlementCommand::Reject { id, reason } => {
+            let user = app.actor().await?;
+            approve::reject(&app.runtime, id, &reason, &user).await?;
+            println!("settlement {id} rejected");
+            Ok(Done::Clean)
+        }
+        SettlementCommand::Push { id } => push(app, id).await,
+    }
+}
+
+/// One settlement as scripts read it (contract section 4).
+fn json(app: &App, s: &SettlementRow) -> serde_json::Value {
+    let currency = Currency::parse(&s.currency);
+    let text = |amount: Micros| currency.map_or_else(|| amount.to_string(), |c| c.amount_text(amount));
+    let period = Period { from: s.period_from, to: s.period_to };
+    serde_json::json!({
+        "settlement": s.id, "agreement": s.agreement, "payee": s.payee,
+        "period": { "from": s.period_from, "to": s.period_to, "label": period_label(period, &app.runtime.settings.calendar) },
+        "currency": s.currency, "amount": text(s.amount()), "carried_forward": text(Micros(s.carried_forward_u)), "state": s.state,
+        "reference": s.reference, "erp_document": s.erp_document, "number": s.number, "revision": s.revision,
+        "fingerprint": s.fingerprint, "maker": s.maker, "method": s.method, "reason": s.reason, "business_day": s.business_day,
+    })
+}
+
+/// The same with where its approvals stand.
+async fn json_standing(app: &App, tx: &mut Tx, s: &SettlementRow) -> Result<serde_json::Value, Failure> {
+    let mut value = json(app, s);
+    let approvals = tx.approvals(s.id).await?;
+    let given = approvals.iter().filter(|a| a.void_reason.is_none() && a.fingerprint == s.fingerprint).count();
+    value["approvals_given"] = given.into();
+    value["approvals_needed"] = approve::needed(&app.runtime, tx, s).await?.into();
+    value["approvals"] = serde_json::to_value(&approvals).unwrap_or_default();
+    Ok(value)
+}
+
+async fn list(app: &App) -> Result<Done, Failure> {
+    let mut tx = app.store().read().await?;
+    let rows = tx.settlements().await?;
+    if app.json {
+        let mut values = Vec::new();
+        for s in &rows {
+            values.push(json_standing(app, &mut tx, s).await?);
+        }
+        print_json(&values);
+    } else {
+        let mut table = Table::new(&["id", "agreement", "payee", "period", "amount", "currency", "carried", "state", "reference", "memo"]);
+        for s in &rows {
+            let value = json(app, s);
+            let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+            table.row(vec![
+                s.id.to_string(),
+                s.agreement.clone(),
+                s.payee.clone(),
+                value["period"]["label"].as_str().unwrap_or_default().to_owned(),
+                text("amount"),
+                s.currency.clone(),
+                text("carried_forward"),
+                s.state.clone(),
+                s.reference.clone(),
+                s.erp_document.clone().unwrap_or_default(),
+            ]);
+        }
+        table.print("no settlements yet");
+    }
+    Ok(Done::Clean)
+}
+
+async fn show(app: &App, id: i64) -> Result<Done, Failure> {
+    let mut tx = app.store().read().await?;
+    let Some(s) = tx.settlement(id).await? else { return Err(Failure::Use(format!("there is no settlement {id}"))) };
+    let holding = approve::holding(&mut tx, &s).await?;
+    let mut value = json_standing(app, &mut tx, &s).await?;
+    let snapshot = tx.settlement_snapshot(id, s.revision).await?;
+    let shown: serde_json::Value = serde_json::from_str(&snapshot).map_err(anyhow::Error::from)?;
+    value["lines"] = shown["lines"].clone();
+    value["parts"] = shown["parts"].clone();
+    value["held_by"] = holding.iter().map(|e| serde_json::json!({ "id": e.id, "code": e.code, "subject": e.subject })).collect();
+    if app.json {
+        print_json(&value);
+        return Ok(Done::Clean);
+    }
+    let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    println!("settlement {id}  {}  {}", s.reference, s.state);
+    println!("  {} to {} for {}: {} {}", s.agreement, s.payee, value["period"]["label"].as_str().unwrap_or_default(), text("amount"), s.currency);
+    println!("  carried forward {}", text("carried_forward"));
+    println!("  approvals {} of {}, prepared by {}", value["approvals_given"], value["approvals_needed"], s.maker);
+    println!("  fingerprint {}", s.fingerprint);
+    for e in &holding {
+        println!("  held by exception {} [{}] {}", e.id, e.code, e.subject);
+    }
+    let mut table = Table::new(&["term", "partner", "document", "line", "net", "share"]);
+    for line in value["lines"].as_array().into_iter().flatten() {
+        let cell = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        table.row(vec![cell("term"), cell("partner"), cell("document"), cell("line"), cell("net"), cell("share")]);
+    }
+    table.print("no lines");
+    Ok(Done::Clean)
+}
+
+/// A run of only the push stage: the same lease, the same rules as at night.
+async fn push(app: &App, id: Option<i64>) -> Result<Done, Failure> {
+    let actor = app.actor_name().await?;
+    let now = app.runtime.clock.now();
+    let mut tx = app.store().begin().await?;
+    if let Some(id) = id {
+        let Some(s) = tx.settlement(id).await? else { return Err(Failure::Use(format!("there is no settlement {id}"))) };
+        if s.state == "refused" {
+            if let Some(mut memo) = tx.memo(id).await? {
+                memo.state = "planned".into();
+                tx.save_memo(&memo, now).await?;
+            }
+            tx.move_settlement(id, "refused", "sending", None, None, now).await?;
+        } else if s.state == "proposed" {
+            return Err(Failure::Use(format!("settlement {id} is not approved")));
+        }
+    }
+    tx.audit(now, &actor, "push", "settlements", "done", &serde_json::json!({ "settlement": id })).await?;
+    tx.commit().await?;
+    let request = RunRequest {
+        job: "push".into(),
+        key: now.to_rfc3339(),
+        business_day: app.today(),
+        stages: vec![Stage::Push],
+        caught_up: false,
+        dry_run: false,
+        statements_due: false,
+    };
+    let Some(outcome) = execute(&app.runtime, &request, Arc::new(AtomicBool::new(false))).await? else {
+        return Err(Failure::Failed(anyhow::anyhow!("another run is being executed; push again when it is done")));
+    };
+    if app.json {
+        print_json(&outcome);
+    } else if let Some(stage) = outcome.stages.first() {
+        println!("{}", stage.detail);
+    }
+    let exceptions = outcome.stages.iter().map(|s| s.exceptions).sum::<i64>();
+    Ok(if exceptions > 0 { Done::Waiting } else { Done::Clean })
+}

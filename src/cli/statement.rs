@@ -1,0 +1,143 @@
+//! `statement list / show / send`.
+
+use super::Done;
+use super::app::{App, Failure};
+use super::output::{Table, print_json};
+use crate::core::period::{Period, parse_period, period_label};
+use crate::pipeline::run::{RunRequest, execute};
+use crate::pipeline::stages::Stage;
+use crate::pipeline::statements;
+use clap::Subcommand;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+#[derive(Debug, Subcommand)]
+pub enum StatementCommand {
+    /// Statements and their mails
+    List,
+    /// A statement as text
+    Show {
+        /// Partner code
+        #[arg(long)]
+        partner: String,
+        /// Month, quarter or year
+        #[arg(long)]
+        period: String,
+        /// Also write text, HTML and sheet into this folder
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Write a statement if its figures changed, and send it
+    Send {
+        /// Partner code
+        #[arg(long)]
+        partner: String,
+        /// Month, quarter or year
+        #[arg(long)]
+        period: String,
+    },
+}
+
+fn period_of(app: &App, text: &str) -> Result<Period, Failure> {
+    parse_period(text, &app.runtime.settings.calendar).ok_or_else(|| Failure::Use(format!("`{text}` is no period; write 2026-06, 2026-Q2 or 2026")))
+}
+
+pub async fn run(command: StatementCommand, app: &App) -> Result<Done, Failure> {
+    match command {
+        StatementCommand::List => list(app).await,
+        StatementCommand::Show { partner, period, out } => {
+            let period = period_of(app, &period)?;
+            let Some(row) = app.store().read().await?.latest_statement(&partner, period.from, period.to).await? else {
+                return Err(Failure::Use(format!("there is no statement of `{partner}` for that period yet; `statement send` writes one")));
+            };
+            let rendered = statements::render_statement(&row)?;
+            if let Some(dir) = out {
+                let write = |name: &str, bytes: &[u8]| std::fs::write(dir.join(name), bytes);
+                std::fs::create_dir_all(&dir)
+                    .and_then(|()| write("statement.txt", rendered.text.as_bytes()))
+                    .and_then(|()| write("statement.html", rendered.html.as_bytes()))
+                    .and_then(|()| write(&rendered.sheet.name, &rendered.sheet.bytes))
+                    .map_err(anyhow::Error::from)?;
+            }
+            if app.json {
+                let figures: serde_json::Value = serde_json::from_str(&row.figures).map_err(anyhow::Error::from)?;
+                print_json(&figures);
+            } else {
+                println!("{}\n\n{}", rendered.subject, rendered.text);
+            }
+            Ok(Done::Clean)
+        }
+        StatementCommand::Send { partner, period } => {
+            let period = period_of(app, &period)?;
+            let heads = app.store().read().await?.partner_heads().await?;
+            let Some(head) = heads.into_iter().find(|p| p.code == partner) else { return Err(Failure::Use(format!("there is no partner `{partner}`"))) };
+            let written = statements::write(&app.runtime, &head, period, app.today(), true).await?;
+            if written.is_none() {
+                return Err(Failure::Use(format!("`{partner}` has no figures in that period")));
+            }
+            let request = RunRequest {
+                job: "statements".into(),
+                key: app.runtime.clock.now().to_rfc3339(),
+                business_day: app.today(),
+                stages: vec![Stage::Statements],
+                caught_up: false,
+                dry_run: false,
+                statements_due: false,
+            };
+            let Some(outcome) = execute(&app.runtime, &request, Arc::new(AtomicBool::new(false))).await? else {
+                return Err(Failure::Failed(anyhow::anyhow!("another run is being executed; send again when it is done")));
+            };
+            let exceptions: i64 = outcome.stages.iter().map(|s| s.exceptions).sum();
+            if app.json {
+                print_json(&outcome);
+            } else if let Some(stage) = outcome.stages.first() {
+                println!("{}", stage.detail);
+            }
+            Ok(if exceptions > 0 { Done::Waiting } else { Done::Clean })
+        }
+    }
+}
+
+async fn list(app: &App) -> Result<Done, Failure> {
+    let mut tx = app.store().read().await?;
+    let statements = tx.statements().await?;
+    let mails = tx.mails().await?;
+    let calendar = app.runtime.settings.calendar;
+    if app.json {
+        let values: Vec<_> = statements
+            .iter()
+            .map(|s| {
+                let mine: Vec<_> = mails.iter().filter(|m| m.statement_id == Some(s.id)).collect();
+                let period = Period { from: s.period_from, to: s.period_to };
+                serde_json::json!({
+                    "statement": s.id, "partner": s.partner, "period": { "from": s.period_from, "to": s.period_to, "label": period_label(period, &calendar) },
+                    "revision": s.revision, "mails": mine,
+                })
+            })
+            .collect();
+        print_json(&values);
+        return Ok(Done::Clean);
+    }
+    let mut table = Table::new(&["partner", "period", "revision", "contact", "mail", "attempts", "answer"]);
+    for s in &statements {
+        let label = period_label(Period { from: s.period_from, to: s.period_to }, &calendar);
+        let mine: Vec<_> = mails.iter().filter(|m| m.statement_id == Some(s.id)).collect();
+        if mine.is_empty() {
+            table.row(vec![s.partner.clone(), label.clone(), s.revision.to_string(), "none".into(), "not sent".into(), String::new(), String::new()]);
+        }
+        for m in mine {
+            table.row(vec![
+                s.partner.clone(),
+                label.clone(),
+                s.revision.to_string(),
+                m.contact.clone(),
+                m.state.clone(),
+                m.attempts.to_string(),
+                m.last_answer.clone().unwrap_or_default(),
+            ]);
+        }
+    }
+    table.print("no statements yet");
+    Ok(Done::Clean)
+}

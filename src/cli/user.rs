@@ -1,0 +1,90 @@
+//! `user add NAME --role ROLE`, `user list`, `user token NAME`: console actions, audited as such.
+
+use super::Done;
+use super::app::{App, Failure};
+use super::output::{Table, print_json};
+use crate::pipeline::sha256_hex;
+use clap::{Subcommand, ValueEnum};
+use rand::Rng;
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user
+    Add {
+        /// Name, as it will stand in the audit trail
+        name: String,
+        /// Role
+        #[arg(long)]
+        role: Role,
+    },
+    /// List users
+    List,
+    /// Make a token; it is the last word printed, and shown only once
+    Token {
+        /// User
+        name: String,
+    },
+}
+
+/// Roles of people.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Role {
+    /// Keeps systems connected.
+    Admin,
+    /// Enters agreements.
+    Sales,
+    /// Prepares settlements.
+    FinancePreparer,
+    /// Approves.
+    FinanceApprover,
+    /// Reads everything, changes nothing.
+    Auditor,
+    /// Reads its own statements.
+    Partner,
+}
+
+pub async fn run(command: UserCommand, app: &App) -> Result<Done, Failure> {
+    let now = app.runtime.clock.now();
+    match command {
+        UserCommand::Add { name, role } => {
+            let role = role.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
+            if name.is_empty() || name == "console" || name == "daemon" || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+                return Err(Failure::Use(format!("`{name}` cannot be a user name")));
+            }
+            let mut tx = app.store().begin().await?;
+            let added = tx.add_user(&name, &role, now).await?;
+            let result = if added { "done" } else { "refused" };
+            tx.audit(now, "console", "user add", &name, result, &serde_json::json!({ "role": role })).await?;
+            tx.commit().await?;
+            if !added {
+                return Err(Failure::Use(format!("user `{name}` exists already")));
+            }
+            println!("user {name} added as {role}");
+        }
+        UserCommand::List => {
+            let users = app.store().read().await?.users().await?;
+            if app.json {
+                print_json(&users);
+            } else {
+                let mut table = Table::new(&["user", "role"]);
+                for user in users {
+                    table.row(vec![user.name, user.role]);
+                }
+                table.print("no users yet");
+            }
+        }
+        UserCommand::Token { name } => {
+            let mut tx = app.store().begin().await?;
+            if tx.user(&name).await?.is_none() {
+                return Err(Failure::Use(format!("there is no user `{name}`")));
+            }
+            let secret: [u8; 32] = rand::rng().random();
+            let token = format!("rbt_{}", sha256_hex(&secret));
+            tx.add_token(&name, &sha256_hex(token.as_bytes()), now).await?;
+            tx.audit(now, "console", "user token", &name, "done", &serde_json::json!({})).await?;
+            tx.commit().await?;
+            println!("token of {name}, shown only now: {token}");
+        }
+    }
+    Ok(Done::Clean)
+}

@@ -1,0 +1,183 @@
+//! Accrue: what is earned now, less what is booked, is booked (`calculation.md` section 7).
+//!
+//! Only partners and agreements whose sums changed are looked at. Earned figures and ledger entries
+//! are appended, never changed; a second run over the same sums appends nothing.
+
+use super::figures::{self, KeyFigure};
+use super::run::{Lease, RunRequest};
+use super::stages::StageOutcome;
+use super::{PipelineError, PipelineResult, Runtime};
+use crate::core::accrual::{Booked, bookings};
+use crate::core::agreement::AgreementVersion;
+use crate::core::number::{Fine, Micros};
+use crate::core::period::Period;
+use crate::store::{EarnedRow, KeyRow, NewEarned, NewEntry, Tx};
+use chrono::{DateTime, NaiveDate, Utc};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Pairs booked in one transaction.
+const BATCH: usize = 500;
+
+/// Books what changed.
+pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
+    let mut tx = runtime.store.begin().await?;
+    let mut total = StageOutcome::default();
+    let versions = tx.active_agreements().await?;
+    let grouped = figures::by_agreement(&versions);
+    let codes = codes(&mut tx).await?;
+    let closed: BTreeSet<NaiveDate> = tx.closed_periods().await?.into_iter().collect();
+    let marked = widen(&mut tx, &grouped).await?;
+    let now = runtime.clock.now();
+    let mut entries = 0;
+    for (done, (agreement, keys)) in marked.iter().enumerate() {
+        lease.check()?;
+        let Some(versions) = grouped.get(agreement.as_str()) else {
+            // An agreement that is no longer active keeps what it earned; nothing is booked in silence.
+            continue;
+        };
+        let book = Book { runtime, request, versions, codes: &codes, closed: &closed, now, run_id: lease.run_id };
+        for (pairs, key) in keys.iter().enumerate() {
+            let (changed, booked) = book.pair(&mut tx, key).await?;
+            total.count_in += 1;
+            total.count_out += changed;
+            entries += booked;
+            tx.clear_key(key.partner_id, agreement).await?;
+            if (pairs + 1) % BATCH == 0 && !request.dry_run {
+                tx.commit().await?;
+                tx = runtime.store.begin().await?;
+            }
+        }
+        runtime.progress.advanced(i64::try_from(done + 1).unwrap_or(0), i64::try_from(marked.len()).ok());
+    }
+    if request.dry_run { tx.rollback().await? } else { tx.commit().await? }
+    total.detail = format!("{} partner agreements looked at, {} figures changed, {entries} entries booked", total.count_in, total.count_out);
+    Ok(total)
+}
+
+/// Partner codes by id.
+pub async fn codes(tx: &mut Tx) -> PipelineResult<HashMap<i64, String>> {
+    Ok(tx.partner_heads().await?.into_iter().map(|p| (p.id, p.code)).collect())
+}
+
+/// Where partners share a qualifier, a change of one concerns all of them.
+async fn widen(tx: &mut Tx, grouped: &BTreeMap<&str, Vec<AgreementVersion>>) -> PipelineResult<BTreeMap<String, Vec<KeyRow>>> {
+    let mut marked: BTreeMap<String, Vec<KeyRow>> = BTreeMap::new();
+    for key in tx.marked_keys().await? {
+        marked.entry(key.agreement.clone()).or_default().push(key);
+    }
+    for (agreement, keys) in &mut marked {
+        let Some(versions) = grouped.get(agreement.as_str()) else { continue };
+        if figures::together(versions) {
+            for partner_id in tx.accumulated_partners(agreement).await? {
+                if !keys.iter().any(|k| k.partner_id == partner_id) {
+                    let reason = "another partner of the agreement".to_owned();
+                    keys.push(KeyRow { partner_id, agreement: agreement.clone(), reason, months: Vec::new() });
+                }
+            }
+        }
+    }
+    Ok(marked)
+}
+
+struct Book<'a> {
+    runtime: &'a Runtime,
+    request: &'a RunRequest,
+    versions: &'a [AgreementVersion],
+    codes: &'a HashMap<i64, String>,
+    closed: &'a BTreeSet<NaiveDate>,
+    now: DateTime<Utc>,
+    run_id: i64,
+}
+
+type Key = (String, NaiveDate, NaiveDate, i64);
+
+impl Book<'_> {
+    /// Figures and entries of one partner under one agreement: (figures changed, entries booked).
+    async fn pair(&self, tx: &mut Tx, key: &KeyRow) -> PipelineResult<(i64, i64)> {
+        let calendar = &self.runtime.settings.calendar;
+        let rows = figures::sums(tx, self.versions, key.partner_id).await?;
+        let rank = |id: i64| self.codes.get(&id).cloned().unwrap_or_default();
+        let mut now: Vec<KeyFigure> = figures::figures(self.versions, &rows, calendar, None, &rank);
+        now.retain(|f| f.partner_id == key.partner_id);
+        let before: BTreeMap<Key, EarnedRow> = tx
+            .earned_figures(key.partner_id, &key.agreement, NaiveDate::MAX)
+            .await?
+            .into_iter()
+            .map(|row| ((row.figure.term.clone(), row.figure.period_from, row.figure.period_to, row.figure.part), row))
+            .collect();
+        let mut booked: BTreeMap<Key, BTreeMap<NaiveDate, Booked>> = BTreeMap::new();
+        for row in tx.entries(key.partner_id, &key.agreement).await? {
+            let e = row.entry;
+            if !matches!(e.kind.as_str(), "settlement" | "write-off") {
+                let months = booked.entry((e.term, e.period_from, e.period_to, e.part)).or_default();
+                months.entry(e.for_month).or_default().amount += e.amount;
+            }
+        }
+        let mut keys: BTreeSet<Key> = before.keys().chain(booked.keys()).cloned().collect();
+        let mut by_key: BTreeMap<Key, KeyFigure> = BTreeMap::new();
+        for figure in now {
+            let key = (figure.term.clone(), figure.period.from, figure.period.to, figure.part);
+            keys.insert(key.clone());
+            by_key.insert(key, figure);
+        }
+        let newest = self.versions.last().ok_or_else(|| PipelineError::Internal("agreement without versions".into()))?;
+        let mut earned: Vec<NewEarned> = Vec::new();
+        let mut entries: Vec<NewEntry> = Vec::new();
+        for k in keys {
+            let figure = by_key.get(&k);
+            let held = booked.remove(&k).unwrap_or_default();
+            let new = NewEarned {
+                partner_id: key.partner_id,
+                agreement: key.agreement.clone(),
+                version: i64::from(figure.map_or(newest.version, |f| f.version)),
+                term: k.0.clone(),
+                period_from: k.1,
+                period_to: k.2,
+                part: k.3,
+                currency: newest.currency.code().to_owned(),
+                qualifier: figure.map_or(Micros::ZERO, |f| f.qualifier.to_micros()),
+                base: figure.map_or(Micros::ZERO, |f| f.base.to_micros()),
+                tier: figure.and_then(|f| f.tier).and_then(|t| i64::try_from(t).ok()),
+                unrounded: figure.map_or(Fine::ZERO, |f| f.unrounded),
+                earned: figure.map_or(Micros::ZERO, |f| f.earned),
+            };
+            let buckets = figure.map(|f| f.buckets.clone()).unwrap_or_default();
+            for b in bookings(
+                &buckets,
+                &held,
+                |month| held.get(&month).is_none() || key.months.iter().any(|m| self.runtime.settings.calendar.month_start(*m) == month),
+                |month| !self.closed.contains(&month),
+                self.request.business_day,
+                calendar,
+            ) {
+                entries.push(NewEntry {
+                    partner_id: key.partner_id,
+                    agreement: key.agreement.clone(),
+                    version: new.version,
+                    term: k.0.clone(),
+                    period_from: k.1,
+                    period_to: k.2,
+                    part: k.3,
+                    accounting_month: b.month,
+                    for_month: b.for_month,
+                    kind: b.kind.word().to_owned(),
+                    amount: b.amount,
+                    currency: new.currency.clone(),
+                    settlement_id: None,
+                    reason: reason(key, Period { from: k.1, to: k.2 }, b.for_month, b.month),
+                });
+            }
+            if before.get(&k).is_none_or(|row| row.figure != new) {
+                earned.push(new);
+            }
+        }
+        tx.append_earned(&earned, self.request.business_day, Some(self.run_id)).await?;
+        tx.append_entries(&entries, self.request.business_day, Some(self.run_id), self.now).await?;
+        Ok((i64::try_from(earned.len()).unwrap_or(0), i64::try_from(entries.len()).unwrap_or(0)))
+    }
+}
+
+fn reason(key: &KeyRow, period: Period, for_month: NaiveDate, month: NaiveDate) -> String {
+    let why = if key.reason.is_empty() { "new lines" } else { &key.reason };
+    if month == for_month { why.to_owned() } else { format!("correction for {} ({period}): {why}", for_month.format("%Y-%m")) }
+}

@@ -1,0 +1,41 @@
+//! What the workspace and the shipped library hold, by name; a workspace file of the same name wins.
+
+use super::PipelineResult;
+use crate::pipeline::ws_stub::Workspace;
+use crate::mapping::Mapping;
+use crate::mapping::lookup::LookupFile;
+
+/// Rank of feeds that are the record of truth, and of those that only fill in (case 23).
+const TRUTH: i64 = 10;
+const FILL_IN: i64 = 5;
+
+/// Compiles a mapping by name; `None` when there is none.
+pub fn mapping(workspace: &Workspace, name: &str) -> PipelineResult<Option<Mapping>> {
+    let Some((file, text)) = workspace.mapping_text(name) else { return Ok(None) };
+    let lookups = |lookup: &str| workspace.lookup_text(lookup).map(|(name, text)| LookupFile { name, text });
+    Ok(Some(Mapping::compile(&file, &text, &lookups)?))
+}
+
+/// Rank of a feed: `authority = "fill-in"` gives way to what the record of truth delivers.
+pub fn source_rank(workspace: &Workspace, connector: &str, feed: &str) -> i64 {
+    let authority = workspace
+        .connectors
+        .iter()
+        .find(|c| c.name == connector)
+        .and_then(|c| c.feeds.get(feed))
+        .and_then(|f| f.get("authority"))
+        .and_then(|a| a.as_str());
+    if authority == Some("fill-in") { FILL_IN } else { TRUTH }
+}
+
+/// The connector that takes credit memos: the one named, else the only one that can.
+pub fn push_connector(workspace: &Workspace, named: Option<&str>) -> Option<String> {
+    let mut able = workspace.connectors.iter().filter(|c| c.push.contains_key(super::push::CREDIT_MEMO));
+    match named {
+        Some(name) => able.find(|c| c.name == name).map(|c| c.name.clone()),
+        None => {
+            let first = able.next()?;
+            able.next().is_none().then(|| first.name.clone())
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The lines behind a figure, with their shares: for receipts, settlements and statements.
+
+use super::figures::KeyFigure;
+use super::matching::{document_of, documents};
+use super::{PipelineResult, Runtime};
+use crate::core::agreement::AgreementVersion;
+use crate::core::matching::Matcher;
+use crate::core::period::Period;
+use crate::core::receipt::{self, CountedLine, LineShare};
+use crate::store::Tx;
+use chrono::NaiveDate;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Term, accumulation period and part, with the lines that count.
+pub type CountedByKey = BTreeMap<(i64, String, Period, i64), Vec<CountedLine>>;
+
+/// Every line of a partner that counts under one agreement up to `cutoff`, by key.
+pub async fn lines(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    versions: &[AgreementVersion],
+    partner_id: i64,
+    cutoff: Option<NaiveDate>,
+) -> PipelineResult<CountedByKey> {
+    let master = Arc::new(tx.master_data().await?);
+    let matcher = Matcher::new(versions, master.clone(), runtime.settings.calendar);
+    // Documents of partners that were merged into this one may count for it.
+    let mut sources: BTreeSet<i64> = BTreeSet::from([partner_id]);
+    for partner in master.partners() {
+        if master.merge_chain(partner.id).iter().any(|p| p.id == partner_id) {
+            sources.insert(partner.id);
+        }
+    }
+    let mut counted: CountedByKey = BTreeMap::new();
+    for source in sources {
+        let rows = tx.lines_of_partner(source).await?;
+        for stored in documents(&rows) {
+            let document = document_of(&stored);
+            for (line_id, contribution) in matcher.contributions(&document) {
+                if contribution.key.partner_id != partner_id || cutoff.is_some_and(|c| contribution.bucket > c) {
+                    continue;
+                }
+                let Some(line) = document.lines.iter().find(|l| l.id == line_id) else { continue };
+                let Some(term) = matcher.term_id(contribution.key.agreement, contribution.key.term) else { continue };
+                let key = (partner_id, term.to_string(), contribution.key.period, contribution.key.part);
+                counted.entry(key).or_default().push(CountedLine {
+                    line_id,
+                    document: line.document_number.to_string(),
+                    line: line.line_number.to_string(),
+                    date: line.document_date,
+                    item: line.item_id.and_then(|id| master.item(id)).map(|i| i.code.to_string()),
+                    net: line.net_amount,
+                    currency: line.currency,
+                    quantity: line.quantity,
+                    unit: line.unit.to_string(),
+                    partner_id,
+                    bucket: contribution.bucket,
+                    version: contribution.version,
+                    sums: contribution.sums,
+                });
+            }
+        }
+    }
+    Ok(counted)
+}
+
+/// The lines of one figure with their shares, in document order.
+pub fn shares(runtime: &Runtime, versions: &[AgreementVersion], figure: &KeyFigure, counted: &CountedByKey) -> Vec<LineShare> {
+    let key = (figure.partner_id, figure.term.clone(), figure.period, figure.part);
+    let lines = counted.get(&key).cloned().unwrap_or_default();
+    receipt::lines(versions, &figure.term, figure.period, &runtime.settings.calendar, figure.earned, lines)
+}

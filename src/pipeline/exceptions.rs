@@ -1,0 +1,65 @@
+//! What a person decides on an exception, and what follows from it.
+//!
+//! `waive` or `confirm` says that it is known and accepted: it no longer holds settlements.
+//! `confirm-deletion` of a document that is gone from its source cancels it here. `release` counts a
+//! line as its source wrote it. Everything else mends itself when the cause is mended.
+
+use super::{PipelineError, PipelineResult, Runtime};
+use crate::core::problem::Problem;
+use crate::store::UserRow;
+
+/// Actions and the codes they fit; an empty list fits every code.
+pub const ACTIONS: &[(&str, &[&str])] = &[
+    ("waive", &[]),
+    ("confirm", &[]),
+    ("keep", &["gone-from-source", "lines-removed", "routes-differ", "merged-partner-history"]),
+    ("confirm-deletion", &["gone-from-source"]),
+];
+
+/// Resolves an exception in the name of a user.
+pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, user: &UserRow) -> PipelineResult<()> {
+    let now = runtime.clock.now();
+    let subject = format!("exception {id}");
+    let mut tx = runtime.store.begin().await?;
+    let refuse = |message: String, help: &str| PipelineError::from(Problem::new("exception-action", message).help(help.to_owned()));
+    let Some(exception) = tx.exception(id).await? else {
+        return Err(refuse(format!("there is no exception {id}"), "see `rebated exception list`"));
+    };
+    let fits = ACTIONS.iter().any(|(name, codes)| *name == action && (codes.is_empty() || codes.contains(&exception.code.as_str())));
+    let may = matches!(user.role.as_str(), "admin" | "finance-preparer" | "finance-approver");
+    let why = if exception.state != "open" {
+        Some(format!("exception {id} is resolved already"))
+    } else if !fits {
+        let known: Vec<&str> = ACTIONS.iter().filter(|(_, c)| c.is_empty() || c.contains(&exception.code.as_str())).map(|(n, _)| *n).collect();
+        Some(format!("`{action}` is no action for `{}`; there are {}", exception.code, known.join(", ")))
+    } else if !may {
+        Some(format!("{} ({}) may not resolve exceptions", user.name, user.role))
+    } else if reason.trim().is_empty() {
+        Some("a reason is needed".to_owned())
+    } else {
+        None
+    };
+    let detail = serde_json::json!({ "action": action, "reason": reason, "code": exception.code, "refused": why });
+    if let Some(why) = why {
+        tx.audit(now, &user.name, "exception resolve", &subject, "refused", &detail).await?;
+        tx.commit().await?;
+        return Err(refuse(why, "see `rebated exception show`"));
+    }
+    if action == "confirm-deletion"
+        && let Some(document_id) = exception.document_id
+        && let Some(document) = tx.document_by_id(document_id).await?
+        && let Some(partner_id) = document.head.partner_id
+    {
+        // The document stays in the registry as cancelled; its lines are kept and no longer counted.
+        let mut head = document.head.clone();
+        head.status = "cancelled".into();
+        head.version += 1;
+        tx.put_superseded(document_id, partner_id, &document.head).await?;
+        tx.supersede_lines(partner_id, document_id, document.head.version).await?;
+        tx.update_document(document_id, &head).await?;
+    }
+    tx.resolve_exception(id, action, reason, &user.name, now).await?;
+    tx.audit(now, &user.name, "exception resolve", &subject, "done", &detail).await?;
+    tx.commit().await?;
+    Ok(())
+}

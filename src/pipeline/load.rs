@@ -1,0 +1,136 @@
+//! Loading: changed files of the workspace go into the store before a run, each load audited.
+//!
+//! A version that is active is never edited in place once anything was booked under its agreement:
+//! every change is a new version (case 14).
+
+use super::{PipelineResult, Runtime};
+use crate::core::agreement::AgreementVersion;
+use crate::core::problem::{Place, Problem, Problems};
+use crate::store::{NewAgreementVersion, Tx};
+
+/// How a file comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Who enters it.
+    pub by: &'a str,
+    /// Whether it is active at once because files are trusted.
+    pub trusted: bool,
+}
+
+/// What a load did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// New versions.
+    pub entered: i64,
+    /// Versions known in the same text.
+    pub known: i64,
+}
+
+/// Loads the agreement files of the workspace.
+pub async fn agreements(runtime: &Runtime) -> PipelineResult<Loaded> {
+    let policy = &runtime.workspace.config.approval;
+    let entry = Entry { by: &policy.file_author, trusted: policy.agreement_files_trusted() };
+    let mut loaded = Loaded::default();
+    let mut problems = Problems::default();
+    let mut tx = runtime.store.begin().await?;
+    for file in &runtime.workspace.agreements {
+        match enter(runtime, &mut tx, &file.version, &file.name, &file.text, entry).await? {
+            Ok(true) => loaded.entered += 1,
+            Ok(false) => loaded.known += 1,
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.0.is_empty() {
+        tx.commit().await?;
+        Ok(loaded)
+    } else {
+        tx.rollback().await?;
+        Err(problems.into())
+    }
+}
+
+/// Enters one version; `Ok(Ok(false))` when it is known in the same text.
+pub async fn enter(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    version: &AgreementVersion,
+    name: &str,
+    text: &str,
+    entry: Entry<'_>,
+) -> PipelineResult<Result<bool, Problem>> {
+    let now = runtime.clock.now();
+    let sha256 = super::sha256_hex(text.as_bytes());
+    let place = Place::source(name);
+    let number = i64::from(version.version);
+    if let Some(known) = tx.agreement(&version.id, number).await? {
+        if known.source_sha256 == sha256 || known.body == *version {
+            // The same text that waits for approval becomes active when files are trusted now.
+            if entry.trusted && known.state == "submitted" {
+                tx.set_agreement_state(&version.id, number, "submitted", "active", None, None, now).await?;
+                tx.mark_agreement(&version.id, &format!("version {number} became active")).await?;
+                return Ok(Ok(true));
+            }
+            return Ok(Ok(false));
+        }
+        if known.state == "active" && tx.has_bookings(&version.id).await? {
+            return Ok(Err(Problem::new(
+                "agreement-changed-in-place",
+                format!("version {number} of `{}` is active and has bookings; it cannot be changed in place", version.id),
+            )
+            .at(place)
+            .help(format!("put the old text back and write a second file with `version = {}` and `valid_from`", number + 1))));
+        }
+    }
+    if number > 1 && tx.agreement(&version.id, number - 1).await?.is_none() && !runtime.workspace.agreements.iter().any(|f| f.version.id == version.id && f.version.version + 1 == version.version) {
+        return Ok(Err(Problem::new("agreement-version-gap", format!("version {number} of `{}` has no version {} before it", version.id, number - 1))
+            .at(place)
+            .help("versions are numbered 1, 2, ... without holes")));
+    }
+    let state = if entry.trusted { "active" } else { "submitted" };
+    let new = NewAgreementVersion { body: version, state, source_name: name, source_sha256: &sha256, source_text: text, entered_by: entry.by };
+    tx.put_agreement(&new, now).await?;
+    if entry.trusted {
+        tx.mark_agreement(&version.id, &format!("version {number} valid from {}", version.valid_from)).await?;
+    }
+    let detail = serde_json::json!({ "file": name, "sha256": sha256, "state": state });
+    tx.audit(now, entry.by, "agreement enter", &format!("{} version {number}", version.id), "done", &detail).await?;
+    Ok(Ok(true))
+}
+
+/// A person approves a submitted version that somebody else entered.
+pub async fn approve(runtime: &Runtime, id: &str, version: i64, user: &crate::store::UserRow) -> PipelineResult<()> {
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let subject = format!("{id} version {version}");
+    let found = tx.agreement(id, version).await?;
+    let refusal = match &found {
+        None => Some(format!("there is no version {version} of `{id}`")),
+        Some(row) if row.state != "submitted" => Some(format!("{subject} is {}", row.state)),
+        Some(row) if row.entered_by == user.name => Some(format!("{} entered {subject}; somebody else has to approve it", user.name)),
+        Some(_) if !matches!(user.role.as_str(), "finance-approver" | "admin") => Some(format!("{} ({}) may not approve agreements", user.name, user.role)),
+        Some(_) => None,
+    };
+    let detail = serde_json::json!({ "refused": refusal });
+    if let Some(message) = refusal {
+        tx.audit(now, &user.name, "agreement approve", &subject, "refused", &detail).await?;
+        tx.commit().await?;
+        return Err(Problem::new("approval-refused", message).help("a finance approver who did not enter it approves it").into());
+    }
+    tx.set_agreement_state(id, version, "submitted", "active", Some(&user.name), None, now).await?;
+    tx.mark_agreement(id, &format!("version {version} approved")).await?;
+    tx.audit(now, &user.name, "agreement approve", &subject, "done", &detail).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A person rejects a submitted version.
+pub async fn reject(runtime: &Runtime, id: &str, version: i64, reason: &str, user: &crate::store::UserRow) -> PipelineResult<()> {
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let subject = format!("{id} version {version}");
+    let moved = tx.set_agreement_state(id, version, "submitted", "rejected", Some(&user.name), Some(reason), now).await?;
+    let result = if moved { "done" } else { "refused" };
+    tx.audit(now, &user.name, "agreement reject", &subject, result, &serde_json::json!({ "reason": reason })).await?;
+    tx.commit().await?;
+    if moved { Ok(()) } else { Err(Problem::new("agreement-state", format!("{subject} is not waiting for approval")).into()) }
+}

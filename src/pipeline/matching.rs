@@ -1,0 +1,314 @@
+//! Match: new and changed documents are folded into running sums per key and accounting month.
+//!
+//! A night costs its new lines only: what a document version gave is taken back when it is
+//! superseded, and added for its successor. Changes of master data, agreements or rates mark
+//! partners or agreements; their sums are built anew from all lines. Both roads lead to the same
+//! sums, which `rebuild` proves.
+
+use super::intake::line_key;
+use super::run::{Lease, RunRequest};
+use super::stages::StageOutcome;
+use super::{PipelineResult, Runtime};
+use crate::core::matching::{Accumulator, Document, Matcher};
+use crate::store::{AccumulatorRow, LineRow, NewException, Tx};
+use chrono::{DateTime, NaiveDate, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Lines read at once.
+const PAGE: i64 = 20_000;
+/// Name of the watermark: highest line id that is folded.
+const FOLDED: &str = "folded-line";
+
+/// Folds what is new.
+pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
+    lease.check()?;
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let outcome = fold(&mut tx, runtime, request.business_day, now).await?;
+    if request.dry_run { tx.rollback().await? } else { tx.commit().await? }
+    Ok(outcome)
+}
+
+/// One transaction's worth of folding.
+pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: DateTime<Utc>) -> PipelineResult<StageOutcome> {
+    let versions = tx.active_agreements().await?;
+    let master = Arc::new(tx.master_data().await?);
+    let matcher = Matcher::new(&versions, master.clone(), runtime.settings.calendar);
+    let marked_agreements: BTreeMap<String, String> = tx.marked_agreements().await?.into_iter().collect();
+    let marked_partners: BTreeMap<i64, String> = tx.marked_partners().await?.into_iter().collect();
+    let all_marked = !versions.is_empty() && versions.iter().all(|v| marked_agreements.contains_key(&v.id));
+    let folded = tx.watermark(FOLDED).await?;
+    let last = tx.last_line_id().await?;
+    let mut causes: Causes = BTreeMap::new();
+    let mut months: BTreeMap<(i64, String), BTreeSet<NaiveDate>> = BTreeMap::new();
+
+    // Scopes that are built anew.
+    let mut rebuilt = Accumulator::new();
+    if !marked_agreements.is_empty() || !marked_partners.is_empty() {
+        for (agreement, reason) in &marked_agreements {
+            for partner in tx.accumulated_partners(agreement).await? {
+                note(&mut causes, partner, agreement, reason.clone());
+            }
+            tx.clear_accumulators_of_agreement(agreement).await?;
+        }
+        for (partner, reason) in &marked_partners {
+            for agreement in tx.accumulated_agreements(*partner).await? {
+                note(&mut causes, *partner, &agreement, reason.clone());
+            }
+            tx.clear_accumulators_of_partner(*partner).await?;
+        }
+        if all_marked || !marked_agreements.is_empty() {
+            let mut after = 0;
+            loop {
+                let (rows, next) = page(tx, after).await?;
+                for document in documents(&rows) {
+                    matcher.fold(&document_of(&document), 1, &mut rebuilt);
+                }
+                runtime.progress.advanced(next.unwrap_or(last), Some(last));
+                match next {
+                    Some(next) => after = next,
+                    None => break,
+                }
+            }
+        } else {
+            for partner in sources_of(&marked_partners, &matcher) {
+                let rows = tx.lines_of_partner(partner).await?;
+                for document in documents(&rows) {
+                    matcher.fold(&document_of(&document), 1, &mut rebuilt);
+                }
+            }
+        }
+    }
+    let is_marked = |agreement: &str, partner: i64| marked_agreements.contains_key(agreement) || marked_partners.contains_key(&partner);
+
+    // New lines and superseded versions of everything else.
+    let mut fresh = Accumulator::new();
+    let superseded = tx.take_superseded(folded).await?;
+    let mut lines_in = 0i64;
+    if !all_marked {
+        for rows in &superseded {
+            for document in documents(rows) {
+                let facts = document_of(&document);
+                let mut taken = Accumulator::new();
+                matcher.fold(&facts, -1, &mut taken);
+                for (cell, _) in taken.iter() {
+                    if let Some(id) = matcher.agreement_id(cell.key.agreement) {
+                        note(&mut causes, cell.key.partner_id, id, format!("{} {} has a new state", facts.document_type, facts.number));
+                    }
+                }
+                fresh.merge(taken);
+            }
+        }
+        fresh.problems.clear();
+        let mut after = folded;
+        loop {
+            let (rows, next) = page(tx, after).await?;
+            lines_in += i64::try_from(rows.len()).unwrap_or(0);
+            for document in documents(&rows) {
+                matcher.fold(&document_of(&document), 1, &mut fresh);
+            }
+            runtime.progress.advanced(next.unwrap_or(last), Some(last));
+            match next {
+                Some(next) => after = next,
+                None => break,
+            }
+        }
+    } else {
+        lines_in = last - folded;
+    }
+
+    let mut changed = 0i64;
+    let mut rows: Vec<AccumulatorRow> = Vec::new();
+    for (sums, anew) in [(&rebuilt, true), (&fresh, false)] {
+        for (cell, sum) in sums.iter() {
+            let Some(agreement) = matcher.agreement_id(cell.key.agreement) else { continue };
+            if is_marked(agreement, cell.key.partner_id) != anew || sum.is_zero() {
+                continue;
+            }
+            let Some(term) = matcher.term_id(cell.key.agreement, cell.key.term) else { continue };
+            changed += 1;
+            if anew {
+                let reason = marked_partners.get(&cell.key.partner_id).or_else(|| marked_agreements.get(&**agreement)).cloned().unwrap_or_default();
+                note(&mut causes, cell.key.partner_id, agreement, reason);
+            } else {
+                note(&mut causes, cell.key.partner_id, agreement, String::new());
+                months.entry((cell.key.partner_id, agreement.to_string())).or_default().insert(cell.bucket);
+            }
+            rows.push(AccumulatorRow {
+                partner_id: cell.key.partner_id,
+                agreement: agreement.to_string(),
+                term: term.to_string(),
+                period_from: cell.key.period.from,
+                period_to: cell.key.period.to,
+                part: cell.key.part,
+                bucket: cell.bucket,
+                version: i64::from(cell.version),
+                sums: sum.slots,
+                lines: sum.lines,
+                documents: sum.documents,
+            });
+        }
+    }
+    rows.sort_by(|a, b| {
+        (a.partner_id, &a.agreement, &a.term, a.period_from, a.part, a.bucket, a.version).cmp(&(b.partner_id, &b.agreement, &b.term, b.period_from, b.part, b.bucket, b.version))
+    });
+    let first_load = folded == 0 && all_marked;
+    if first_load { tx.insert_accumulators(&rows).await? } else { tx.add_to_accumulators(&rows).await? }
+    for ((partner, agreement), reasons) in &causes {
+        let text = reasons.iter().filter(|r| !r.is_empty()).take(20).cloned().collect::<Vec<_>>().join("; ");
+        let months = months.get(&(*partner, agreement.clone())).into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        tx.mark_key(*partner, agreement, &text, &months).await?;
+    }
+    let exceptions = raise(tx, &matcher, &[&rebuilt, &fresh], &marked_agreements, &marked_partners, business_day, now).await?;
+    tx.set_watermark(FOLDED, last).await?;
+    tx.clear_marks().await?;
+    Ok(StageOutcome {
+        count_in: lines_in,
+        count_out: changed,
+        exceptions,
+        detail: format!(
+            "{lines_in} new lines, {} superseded documents, {} agreements and {} partners built anew",
+            superseded.len(),
+            marked_agreements.len(),
+            marked_partners.len()
+        ),
+    })
+}
+
+/// Why a partner's figures of an agreement are looked at again.
+type Causes = BTreeMap<(i64, String), BTreeSet<String>>;
+
+fn note(causes: &mut Causes, partner: i64, agreement: &str, reason: String) {
+    causes.entry((partner, agreement.to_owned())).or_default().insert(reason);
+}
+
+/// A page of lines in id order that ends with a whole document; the id to go on after, `None` at the end.
+async fn page(tx: &mut Tx, after: i64) -> PipelineResult<(Vec<LineRow>, Option<i64>)> {
+    let mut limit = PAGE;
+    loop {
+        let mut rows = tx.lines_after(after, limit).await?;
+        if i64::try_from(rows.len()).unwrap_or(0) < limit {
+            return Ok((rows, None));
+        }
+        let last = rows.last().map(|r| (r.line.document_id, r.version));
+        let tail = rows.iter().rev().take_while(|r| Some((r.line.document_id, r.version)) == last).count();
+        if tail < rows.len() {
+            rows.truncate(rows.len() - tail);
+            let next = rows.last().map(|r| r.line.id);
+            return Ok((rows, next));
+        }
+        // One document larger than a page: read more at once.
+        limit *= 4;
+    }
+}
+
+/// The lines of one document version, with what matching needs of its head.
+pub struct Stored<'a> {
+    rows: &'a [LineRow],
+    lines: Vec<crate::core::line::Line>,
+}
+
+/// Splits rows into documents; lines of one version stand together.
+pub fn documents(rows: &[LineRow]) -> impl Iterator<Item = Stored<'_>> {
+    rows.chunk_by(|a, b| a.line.document_id == b.line.document_id && a.version == b.version)
+        .map(|rows| Stored { rows, lines: rows.iter().map(|r| r.line.clone()).collect() })
+}
+
+/// The engine's view of a stored document.
+pub fn document_of<'a>(stored: &'a Stored<'a>) -> Document<'a> {
+    let first = &stored.rows[0];
+    Document {
+        id: first.line.document_id,
+        company: &first.company,
+        document_type: first.line.document_type,
+        number: &first.line.document_number,
+        date: first.line.document_date,
+        posting_date: first.line.posting_date,
+        status: first.status,
+        our_reference: first.our_reference.as_deref(),
+        lines: &stored.lines,
+    }
+}
+
+/// Partners whose lines may count for one of the marked ones: themselves and all that were merged into them.
+fn sources_of(marked: &BTreeMap<i64, String>, matcher: &Matcher) -> BTreeSet<i64> {
+    let master = matcher.master();
+    let mut sources: BTreeSet<i64> = marked.keys().copied().collect();
+    for partner in master.partners() {
+        if master.merge_chain(partner.id).iter().any(|p| marked.contains_key(&p.id)) {
+            sources.insert(partner.id);
+        }
+    }
+    sources
+}
+
+/// Findings of matching become exceptions; those of rebuilt scopes that are not found again are cleared.
+async fn raise(
+    tx: &mut Tx,
+    matcher: &Matcher,
+    found: &[&Accumulator],
+    marked_agreements: &BTreeMap<String, String>,
+    marked_partners: &BTreeMap<i64, String>,
+    business_day: NaiveDate,
+    now: DateTime<Utc>,
+) -> PipelineResult<i64> {
+    let master = matcher.master();
+    let mut keys: BTreeSet<String> = BTreeSet::new();
+    let mut opened = 0;
+    for (index, accumulator) in found.iter().enumerate() {
+        for problem in &accumulator.problems {
+            let marked = marked_agreements.contains_key(&*problem.agreement) || marked_partners.contains_key(&problem.partner_id);
+            if marked != (index == 0) {
+                continue;
+            }
+            let key = format!("{}:{}", line_key(problem.code, problem.document_id, &problem.line_id.to_string()), problem.agreement);
+            if !keys.insert(key.clone()) {
+                continue;
+            }
+            let document = tx.document_by_id(problem.document_id).await?;
+            let code = master.partner(problem.partner_id).map(|p| p.code.to_string());
+            let new = NewException {
+                code: problem.code.to_owned(),
+                blocking: problem.blocking,
+                subject: document.map_or_else(|| format!("line {}", problem.line_id), |d| d.identity.to_string()),
+                message: format!("{} (agreement {}, term {})", problem.message, problem.agreement, problem.term),
+                help: help_for(problem.code).map(str::to_owned),
+                partner: code,
+                agreement: Some(problem.agreement.to_string()),
+                document_id: Some(problem.document_id),
+                on_date: Some(problem.on),
+                dedupe_key: key,
+                ..NewException::default()
+            };
+            if tx.open_exception(&new, business_day, now).await? {
+                opened += 1;
+            }
+        }
+    }
+    // In scopes built anew every finding was made again; what was not is gone.
+    for open in tx.exceptions(&crate::store::ExceptionFilter::default()).await? {
+        let Some(agreement) = &open.agreement else { continue };
+        let partner = open.partner.as_deref().and_then(|code| master.partner_by_code(code)).map(|p| p.id);
+        let rebuilt = marked_agreements.contains_key(agreement) || partner.is_some_and(|p| marked_partners.contains_key(&p));
+        if rebuilt && help_for(&open.code).is_some() && !keys.contains(&open.dedupe_key) {
+            tx.clear_exception(&open.dedupe_key, "not found again", now).await?;
+        }
+    }
+    Ok(opened)
+}
+
+/// How to mend a finding of matching; `None` for codes that matching does not raise.
+fn help_for(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "no-rate" => "import the exchange rate of that day, or a newer one inside the agreement's greatest age",
+        "no-conversion" => "import a unit conversion for the item",
+        "no-weight" => "import the item's weight",
+        "no-gross-amount" => "map the gross amount, or let the term use net-amount",
+        "no-cost" => "map the cost amount, or let the term use another measure",
+        "discount-without-goods" => "correct the document in its source; a discount is spread over goods lines",
+        "return-without-reference" => "name the original invoice in the source; until then it counts in its own period",
+        "original-not-found" => "deliver the original invoice, or correct the reference",
+        _ => return None,
+    })
+}

@@ -1,0 +1,169 @@
+//! Normalize: archived documents become canonical lines and master data, each document in one transaction.
+//!
+//! Every row ends in exactly one bucket: taken, skipped with a reason, or an exception. A document
+//! that is refused as a whole stores nothing but its exception; the others go on.
+
+use super::intake::{Delivery, DocumentCounts, Intake};
+use super::run::{Lease, RunRequest, fault_point};
+use super::stages::StageOutcome;
+use super::{PipelineError, PipelineResult, Runtime, catalog, pull};
+use crate::core::master::Table;
+use crate::formats::{Format, FormatError};
+use crate::mapping::canonical::read_rows;
+use crate::mapping::{Context, Mapped, Mapping};
+use crate::store::{ArchiveMeta, NewException, WorkCounts};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// Normalizes everything that is archived and not normalized yet, then tries waiting lines again.
+pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
+    let mut tx = runtime.store.read().await?;
+    let waiting = tx.new_archives().await?;
+    drop(tx);
+    let mut readers: BTreeMap<String, Reader> = BTreeMap::new();
+    let mut total = DocumentCounts::default();
+    let mut outcome = StageOutcome::default();
+    let mut rows = WorkCounts::default();
+    for (done, archive) in waiting.iter().enumerate() {
+        lease.check()?;
+        let name = archive.mapping.clone().unwrap_or_default();
+        if !readers.contains_key(&name) {
+            readers.insert(name.clone(), Reader::open(runtime, archive)?);
+        }
+        let Some(reader) = readers.get(&name) else { continue };
+        let (counts, documents) = one(runtime, request, archive, reader).await?;
+        rows.rows_in += counts.rows_in;
+        rows.rows_skipped += counts.rows_skipped;
+        rows.rows_refused += counts.rows_refused;
+        total.new += documents.new;
+        total.changed += documents.changed;
+        total.unchanged += documents.unchanged;
+        total.pending += documents.pending;
+        outcome.exceptions += documents.exceptions;
+        runtime.progress.advanced(i64::try_from(done + 1).unwrap_or(0), i64::try_from(waiting.len()).ok());
+        fault_point(&format!("archive:{}", done + 1));
+    }
+    let through = retry(runtime, request).await?;
+    pull::acknowledge(runtime).await?;
+    outcome.count_in = rows.rows_in;
+    outcome.count_out = total.new + total.changed;
+    outcome.detail = format!(
+        "{} documents new, {} changed, {} known; {} rows skipped, {} refused; {} lines wait for master data, {through} came through",
+        total.new, total.changed, total.unchanged, rows.rows_skipped, rows.rows_refused, total.pending
+    );
+    Ok(outcome)
+}
+
+/// How archived documents of one mapping are read.
+enum Reader {
+    Canonical(Table),
+    Mapped(Box<Mapping>),
+}
+
+impl Reader {
+    fn open(runtime: &Runtime, archive: &ArchiveMeta) -> PipelineResult<Self> {
+        let name = archive.mapping.as_deref().unwrap_or_default();
+        if let Some(table) = name.strip_prefix("canonical-").and_then(Table::from_word) {
+            return Ok(Self::Canonical(table));
+        }
+        match catalog::mapping(&runtime.workspace, name)? {
+            Some(mapping) => Ok(Self::Mapped(Box::new(mapping))),
+            None => Err(pull::no_mapping(&archive.connector, &archive.feed).into()),
+        }
+    }
+
+    fn format(&self, archive: &ArchiveMeta) -> Format {
+        match self {
+            Self::Mapped(mapping) => mapping.format_for(&archive.name),
+            Self::Canonical(_) => {
+                let ending = archive.name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
+                Format::from_name(&ending).unwrap_or(Format::Csv(crate::formats::CsvOptions::default()))
+            }
+        }
+    }
+
+    /// Maps a whole document; rows come in source order.
+    fn rows(&self, runtime: &Runtime, archive: &ArchiveMeta, bytes: &[u8]) -> Result<Vec<Mapped>, FormatError> {
+        let mut rows = Vec::new();
+        let mut input = bytes;
+        let context = Context {
+            company: Some(runtime.settings.company.clone()),
+            currency: runtime.settings.currency,
+            timezone: runtime.settings.timezone,
+        };
+        match self {
+            Self::Mapped(mapping) => {
+                mapping.read(&self.format(archive), &mut input, &archive.name, &context, &mut |row| {
+                    rows.push(row);
+                    ControlFlow::Continue(())
+                })?;
+            }
+            Self::Canonical(table) => {
+                read_rows(*table, &self.format(archive), &mut input, &archive.name, &mut |row| {
+                    rows.push(match row {
+                        Ok(draft) => Mapped::Row(draft),
+                        Err(problem) => Mapped::Problem(problem),
+                    });
+                    ControlFlow::Continue(())
+                })?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+async fn one(runtime: &Runtime, request: &RunRequest, archive: &ArchiveMeta, reader: &Reader) -> PipelineResult<(WorkCounts, DocumentCounts)> {
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let bytes = tx.archived_bytes(archive.id).await?;
+    let whole_key = format!("file:{}:{}:{}", archive.connector, archive.feed, archive.name);
+    match reader.rows(runtime, archive, &bytes) {
+        Err(FormatError::Io(source)) => Err(PipelineError::Io { what: format!("reading {}", archive.name), source }),
+        Err(FormatError::Refused(problems)) => {
+            let first = problems.0.first().cloned();
+            let new = NewException {
+                code: "file-refused".into(),
+                blocking: true,
+                subject: format!("{} {} {}", archive.connector, archive.feed, archive.name),
+                message: problems.0.iter().take(5).map(|p| p.message.clone()).collect::<Vec<_>>().join("; "),
+                help: first.as_ref().and_then(|p| p.help.clone()),
+                place: first.as_ref().and_then(|p| p.place.as_ref()).map(ToString::to_string),
+                dedupe_key: whole_key,
+                ..NewException::default()
+            };
+            let opened = tx.open_exception(&new, request.business_day, now).await?;
+            tx.finish_archive(archive.id, "refused", WorkCounts::default(), now).await?;
+            tx.commit().await?;
+            Ok((WorkCounts::default(), DocumentCounts { exceptions: i64::from(opened), ..DocumentCounts::default() }))
+        }
+        Ok(rows) => {
+            let delivery = Delivery {
+                archive_id: archive.id,
+                imported: false,
+                source_rank: catalog::source_rank(&runtime.workspace, &archive.connector, &archive.feed),
+                business_day: request.business_day,
+                now,
+            };
+            let mut intake = Intake::start(&mut tx, &runtime.settings, delivery).await?;
+            for row in rows {
+                intake.take(row).await?;
+            }
+            let (counts, documents) = intake.finish().await?;
+            tx.clear_exception(&whole_key, "the file was read", now).await?;
+            tx.finish_archive(archive.id, "normalized", counts, now).await?;
+            tx.commit().await?;
+            Ok((counts, documents))
+        }
+    }
+}
+
+/// Lines that wait for master data are tried again every night.
+async fn retry(runtime: &Runtime, request: &RunRequest) -> PipelineResult<i64> {
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let delivery = Delivery { archive_id: 0, imported: false, source_rank: 0, business_day: request.business_day, now };
+    let mut intake = Intake::start(&mut tx, &runtime.settings, delivery).await?;
+    let through = intake.retry_pending().await?;
+    tx.commit().await?;
+    Ok(through)
+}

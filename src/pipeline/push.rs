@@ -1,0 +1,285 @@
+//! Push: approved settlements leave the house, each once (case 24).
+//!
+//! The outbox row with its reference stands before the first request. Every state change checks in
+//! its own transaction that this run still holds its lease, so that a process that was paused past
+//! its lease cannot mark or send anything.
+
+use super::run::{Lease, RunRequest, fault_point};
+use super::stages::StageOutcome;
+use super::{PipelineError, PipelineResult, Runtime, approve, catalog};
+use crate::core::agreement::PayoutMethod;
+use crate::core::memo::{MemoLine, MemoRequest};
+use crate::core::money::Currency;
+use crate::core::number::Micros;
+use crate::core::period::{Period, period_label};
+use crate::delivery::erp_push::{DriverPort, ErpPush, MemoChange, MemoRow, MemoRows, PushPauses, PushReport, PushState};
+use crate::drivers::Driver;
+use crate::store::{MemoOutboxRow, NewEntry, NewException, SettlementRow, Store, StoreError, Tx};
+use chrono::{DateTime, Duration, NaiveDate, Utc};
+use std::collections::BTreeMap;
+
+/// Name of the push that settlements use in a connector file.
+pub const CREDIT_MEMO: &str = "credit-memo";
+
+/// Pushes everything that is approved and not held.
+pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
+    let planned = plan(runtime, request.business_day, lease).await?;
+    let report = deliver(runtime, request.business_day, lease).await?;
+    let exceptions = record(runtime, request.business_day, &report).await?;
+    Ok(StageOutcome {
+        count_in: planned,
+        count_out: i64::from(report.confirmed),
+        exceptions,
+        detail: format!("{planned} handed to the outbox, {} confirmed, {} wait or need a person", report.confirmed, report.problems.len()),
+    })
+}
+
+/// Moves approved settlements into the outbox: the reference is committed before the first attempt.
+async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> PipelineResult<i64> {
+    let mut count = 0;
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    hold(&mut tx, lease).await?;
+    for settlement in tx.settlements().await? {
+        if settlement.state != "approved" || settlement.method == PayoutMethod::AccrueOnly.word() {
+            continue;
+        }
+        if !approve::holding(&mut tx, &settlement).await?.is_empty() {
+            continue;
+        }
+        let Some(connector) = catalog::push_connector(&runtime.workspace, settlement.connector.as_deref()) else {
+            let new = NewException {
+                code: "memo-no-connector".into(),
+                blocking: false,
+                subject: settlement.reference.clone(),
+                message: format!("settlement {} is approved, but no connector takes credit memos", settlement.id),
+                help: Some("name one under `settlement.connector` of the agreement, with a [push.credit-memo] table".into()),
+                agreement: Some(settlement.agreement.clone()),
+                dedupe_key: format!("push:{}", settlement.id),
+                ..NewException::default()
+            };
+            tx.open_exception(&new, business_day, now).await?;
+            continue;
+        };
+        let memo = request_of(runtime, &mut tx, &settlement).await?;
+        let row = MemoOutboxRow {
+            settlement_id: settlement.id,
+            reference: settlement.reference.clone(),
+            connector,
+            request: serde_json::to_string(&memo).map_err(|e| PipelineError::Internal(e.to_string()))?,
+            state: PushState::Planned.word().to_owned(),
+            remote_id: None,
+            erp_document: None,
+            attempts: 0,
+            not_before: None,
+            last_answer: None,
+        };
+        tx.plan_memo(&row, now).await?;
+        tx.move_settlement(settlement.id, "approved", "sending", None, None, now).await?;
+        let detail = serde_json::json!({ "reference": settlement.reference, "fingerprint": settlement.fingerprint });
+        tx.audit(now, "daemon", "settlement push", &format!("settlement {}", settlement.id), "done", &detail).await?;
+        count += 1;
+    }
+    tx.commit().await?;
+    fault_point("memo:planned");
+    Ok(count)
+}
+
+/// The memo as it is asked for, now and at every repetition.
+async fn request_of(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<MemoRequest> {
+    let currency = Currency::parse(&settlement.currency).ok_or_else(|| PipelineError::Internal(format!("currency {}", settlement.currency)))?;
+    let period = Period { from: settlement.period_from, to: settlement.period_to };
+    let label = period_label(period, &runtime.settings.calendar);
+    let versions = tx.active_agreements().await?;
+    let newest = versions.iter().rfind(|v| v.id == settlement.agreement);
+    let mut by_term: BTreeMap<String, Micros> = BTreeMap::new();
+    for part in tx.settlement_parts(settlement.id).await? {
+        *by_term.entry(part.term).or_default() += Micros(part.amount_u);
+    }
+    let lines = by_term
+        .into_iter()
+        .filter(|(_, amount)| !amount.is_zero())
+        .map(|(term, amount)| MemoLine { description: format!("{} {term} {label}", settlement.agreement), amount, gl_expense: None })
+        .collect();
+    Ok(MemoRequest {
+        reference: settlement.reference.clone(),
+        agreement: settlement.agreement.clone(),
+        agreement_version: newest.map_or(1, |v| v.version),
+        payee: settlement.payee.clone(),
+        period,
+        date: runtime.clock.now().with_timezone(&runtime.settings.timezone).date_naive(),
+        currency,
+        amount: settlement.amount(),
+        description: format!("Rebate {} {label}", settlement.agreement),
+        lines,
+        gl_expense: None,
+        gl_liability: None,
+    })
+}
+
+async fn hold(tx: &mut Tx, lease: &Lease) -> PipelineResult<()> {
+    lease.check()?;
+    if tx.holds_lease(lease.run_id, lease.token).await? { Ok(()) } else { Err(PipelineError::LeaseLost) }
+}
+
+async fn deliver(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> PipelineResult<PushReport> {
+    let mut drivers: BTreeMap<String, Driver> = BTreeMap::new();
+    for connector in &runtime.workspace.connectors {
+        if connector.push.contains_key(CREDIT_MEMO) {
+            drivers.insert(connector.name.clone(), Driver::open(connector, &runtime.workspace.dir)?);
+        }
+    }
+    let ports: BTreeMap<String, DriverPort<'_>> =
+        drivers.iter().filter_map(|(name, driver)| Some((name.clone(), DriverPort::new(driver, CREDIT_MEMO)?))).collect();
+    let rows = Rows { store: &runtime.store, lease, business_day, clock: &runtime.clock };
+    let push = ErpPush { rows: &rows, ports: &ports, pauses: PushPauses::default() };
+    push.until(&runtime.clock, Duration::minutes(5)).await.map_err(|error| match error {
+        RowsError::Store(error) => error.into(),
+        RowsError::LeaseLost => PipelineError::LeaseLost,
+        RowsError::Unreadable(why) => PipelineError::Internal(why),
+    })
+}
+
+/// What a person has to look at becomes an exception; what is confirmed clears its own.
+async fn record(runtime: &Runtime, business_day: NaiveDate, report: &PushReport) -> PipelineResult<i64> {
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let mut opened = 0;
+    for settlement in tx.settlements().await? {
+        let key = format!("push:{}", settlement.id);
+        match report.problems.get(&settlement.id) {
+            Some(problem) => {
+                let new = NewException {
+                    code: problem.code.clone(),
+                    subject: settlement.reference.clone(),
+                    message: problem.message.clone(),
+                    help: problem.help.clone(),
+                    agreement: Some(settlement.agreement.clone()),
+                    partner: Some(settlement.payee.clone()),
+                    dedupe_key: key,
+                    ..NewException::default()
+                };
+                opened += i64::from(tx.open_exception(&new, business_day, now).await?);
+            }
+            None if settlement.state == "confirmed" => {
+                tx.clear_exception(&key, "the memo is confirmed", now).await?;
+            }
+            None => {}
+        }
+    }
+    tx.commit().await?;
+    Ok(opened)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RowsError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the lease of this run was lost")]
+    LeaseLost,
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// The outbox on the store.
+struct Rows<'a> {
+    store: &'a Store,
+    lease: &'a Lease,
+    business_day: NaiveDate,
+    clock: &'a crate::clock::Clock,
+}
+
+impl MemoRows for Rows<'_> {
+    type Error = RowsError;
+
+    async fn open(&self) -> Result<Vec<MemoRow>, RowsError> {
+        let mut tx = self.store.read().await?;
+        let rows = tx.open_memos().await?;
+        Ok(rows
+            .into_iter()
+            .map(|r| MemoRow {
+                settlement_id: r.settlement_id,
+                connector: r.connector,
+                reference: r.reference,
+                state: PushState::from_word(&r.state).unwrap_or_default(),
+                remote_id: r.remote_id,
+                attempts: u32::try_from(r.attempts).unwrap_or(0),
+                not_before: r.not_before,
+            })
+            .collect())
+    }
+
+    async fn request(&self, row: &MemoRow) -> Result<MemoRequest, RowsError> {
+        let mut tx = self.store.read().await?;
+        let stored = tx.memo(row.settlement_id).await?.ok_or_else(|| RowsError::Unreadable(format!("memo of settlement {} is gone", row.settlement_id)))?;
+        serde_json::from_str(&stored.request).map_err(|e| RowsError::Unreadable(e.to_string()))
+    }
+
+    async fn change(&self, settlement_id: i64, from: PushState, change: &MemoChange) -> Result<bool, RowsError> {
+        if change.remote_id.is_some() && change.state == PushState::Sent {
+            fault_point("memo:created-not-noted");
+        }
+        let now: DateTime<Utc> = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        if self.lease.check().is_err() || !tx.holds_lease(self.lease.run_id, self.lease.token).await? {
+            return Err(RowsError::LeaseLost);
+        }
+        let Some(mut row) = tx.memo(settlement_id).await? else { return Ok(false) };
+        if row.state != from.word() {
+            return Ok(false);
+        }
+        row.state = change.state.word().to_owned();
+        row.remote_id.clone_from(&change.remote_id);
+        row.erp_document.clone_from(&change.document);
+        row.attempts = i64::from(change.attempts);
+        row.not_before = change.not_before;
+        row.last_answer.clone_from(&change.last_answer);
+        tx.save_memo(&row, now).await?;
+        if let Some(settlement) = tx.settlement(settlement_id).await? {
+            let to = match change.state {
+                PushState::Planned | PushState::Sent => "sending",
+                PushState::Unknown => "unknown",
+                PushState::Confirmed => "confirmed",
+                PushState::Refused => "refused",
+            };
+            if settlement.state != to {
+                tx.move_settlement(settlement_id, &settlement.state, to, change.document.as_deref(), change.last_answer.as_deref(), now).await?;
+                let detail = serde_json::json!({ "document": change.document, "answer": change.last_answer });
+                tx.audit(now, "daemon", &format!("settlement {to}"), &format!("settlement {settlement_id}"), "done", &detail).await?;
+            }
+            if change.state == PushState::Confirmed {
+                release(&mut tx, &settlement, self.business_day, now).await?;
+            }
+        }
+        tx.commit().await?;
+        let step = if change.remote_id.is_some() && change.state == PushState::Sent { ":created" } else { "" };
+        fault_point(&format!("memo:{}{step}", change.state.word()));
+        Ok(true)
+    }
+}
+
+/// Clearing entries: what is paid is no longer accrued.
+async fn release(tx: &mut Tx, settlement: &SettlementRow, business_day: NaiveDate, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let entries: Vec<NewEntry> = tx
+        .settlement_parts(settlement.id)
+        .await?
+        .into_iter()
+        .map(|part| NewEntry {
+            partner_id: part.partner_id,
+            agreement: settlement.agreement.clone(),
+            version: 0,
+            term: part.term,
+            period_from: part.period_from,
+            period_to: part.period_to,
+            part: part.part,
+            accounting_month: business_day,
+            for_month: business_day,
+            kind: "settlement".into(),
+            amount: -Micros(part.amount_u),
+            currency: settlement.currency.clone(),
+            settlement_id: Some(settlement.id),
+            reason: format!("paid by {}", settlement.reference),
+        })
+        .collect();
+    tx.append_entries(&entries, business_day, None, now).await
+}

@@ -1,0 +1,217 @@
+//! One execution of a job under its key: claim, lease with heartbeat, stages, outcome (cases 25, 26).
+//!
+//! Cron, command line and web only request a run; whoever executes it claims it first. A finished
+//! key is never started again by the scheduler; a person's `run` is a further attempt at the same
+//! key and finds only what is new to do.
+
+use super::stages::{Stage, StageOutcome};
+use super::{PipelineError, PipelineResult, Runtime};
+use crate::store::{RunRow, StageRow};
+use chrono::{DateTime, NaiveDate, Utc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What to execute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRequest {
+    /// Job name.
+    pub job: String,
+    /// Key: the business day, or the due instant for jobs keyed by time.
+    pub key: String,
+    /// Business day to close.
+    pub business_day: NaiveDate,
+    /// Stages in order.
+    pub stages: Vec<Stage>,
+    /// Whether it makes good a missed night.
+    pub caught_up: bool,
+    /// Show what would be done, change nothing.
+    pub dry_run: bool,
+    /// Whether statements are due on this business day.
+    pub statements_due: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RunOutcome {
+    /// The run as recorded.
+    pub run: RunRow,
+    /// Its stages.
+    pub stages: Vec<StageRow>,
+    /// Exceptions open at the end.
+    pub open_exceptions: i64,
+    /// Settlements waiting for approval.
+    pub waiting_settlements: i64,
+}
+
+/// A claimed run. Money moves only while [`Lease::check`] says that it is still ours.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// Run id.
+    pub run_id: i64,
+    /// Attempt number.
+    pub attempt: i64,
+    /// Fencing token.
+    pub token: i64,
+    lost: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Lease {
+    /// Fails when another process took over, or when the process was asked to stop.
+    pub fn check(&self) -> PipelineResult<()> {
+        if self.lost.load(Ordering::Acquire) {
+            return Err(PipelineError::LeaseLost);
+        }
+        if self.stop.load(Ordering::Acquire) {
+            return Err(PipelineError::Stopped);
+        }
+        Ok(())
+    }
+}
+
+/// `host:pid` of this process.
+pub fn lease_owner() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "localhost".to_owned(), |h| h.trim().to_owned());
+    format!("{host}:{}", std::process::id())
+}
+
+/// Whether a lease owner of this host no longer lives. Owners on other hosts cannot be asked.
+fn owner_is_dead(owner: &str) -> bool {
+    let mine = lease_owner();
+    let (Some((host, pid)), Some((my_host, _))) = (owner.rsplit_once(':'), mine.rsplit_once(':')) else { return false };
+    host == my_host && !std::path::Path::new("/proc").join(pid).exists() && std::path::Path::new("/proc/self").exists()
+}
+
+/// Marks runs without a sign of life as abandoned; returns them.
+pub async fn release_dead_runs(runtime: &Runtime) -> PipelineResult<Vec<RunRow>> {
+    let now = runtime.clock.now();
+    let mut released = Vec::new();
+    let mut tx = runtime.store.begin().await?;
+    for run in tx.running_runs().await? {
+        let silent = run.heartbeat_at.is_none_or(|at| now - at >= runtime.abandon_after);
+        let dead = run.lease_owner.as_deref().is_some_and(owner_is_dead);
+        let why = if dead {
+            "its process on this host is dead"
+        } else if silent {
+            "no sign of life"
+        } else {
+            continue;
+        };
+        if tx.abandon_run(run.id, run.lease_token, why, now).await? {
+            tx.audit(now, "daemon", "run abandoned", &format!("run {} {}", run.job, run.run_key), "done", &serde_json::json!({ "why": why })).await?;
+            tracing::warn!(run = run.id, job = %run.job, key = %run.run_key, why, "run abandoned");
+            released.push(run);
+        }
+    }
+    tx.commit().await?;
+    Ok(released)
+}
+
+/// Executes a run. `Ok(None)` when another run is being executed: the caller queues or gives up.
+pub async fn execute(runtime: &Runtime, request: &RunRequest, stop: Arc<AtomicBool>) -> PipelineResult<Option<RunOutcome>> {
+    release_dead_runs(runtime).await?;
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let run = tx.request_run(&request.job, &request.key, request.business_day, request.caught_up, now).await?;
+    let Some(token) = tx.claim_run(run.id, &lease_owner(), now + runtime.abandon_after, now).await? else {
+        tx.commit().await?;
+        return Ok(None);
+    };
+    tx.commit().await?;
+    let lease = Lease { run_id: run.id, attempt: run.attempt + 1, token, lost: Arc::new(AtomicBool::new(false)), stop };
+    let beat = tokio::spawn(heartbeat(runtime.clone(), lease.clone()));
+    let result = run_stages(runtime, request, &lease).await;
+    beat.abort();
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let (state, error) = match &result {
+        Ok(_) => ("finished", None),
+        Err(error) => ("failed", Some(error.to_string())),
+    };
+    let ended = tx.end_run(run.id, token, state, error.as_deref(), now).await?;
+    tx.commit().await?;
+    if !ended && result.is_ok() {
+        return Err(PipelineError::LeaseLost);
+    }
+    let stages = result?;
+    let mut tx = runtime.store.read().await?;
+    let run = tx.run_by_key(&request.job, &request.key).await?.ok_or_else(|| PipelineError::Internal("run vanished".into()))?;
+    let open_exceptions = tx.open_exception_count().await?;
+    let waiting_settlements = tx.settlements().await?.iter().filter(|s| s.state == "proposed").count();
+    Ok(Some(RunOutcome { run, stages, open_exceptions, waiting_settlements: i64::try_from(waiting_settlements).unwrap_or(0) }))
+}
+
+async fn run_stages(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<Vec<StageRow>> {
+    let mut rows = Vec::new();
+    for stage in &request.stages {
+        lease.check()?;
+        fault_point(&format!("before:{}", stage.word()));
+        let started = runtime.clock.now();
+        runtime.progress.stage_started(stage.word());
+        let outcome = match stage.run(runtime, request, lease).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                runtime.progress.stage_failed(stage.word(), &error.to_string());
+                return Err(error);
+            }
+        };
+        let row = record(runtime, lease, *stage, &outcome, started).await?;
+        runtime.progress.stage_finished(&row);
+        fault_point(&format!("after:{}", stage.word()));
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+async fn record(runtime: &Runtime, lease: &Lease, stage: Stage, outcome: &StageOutcome, started: DateTime<Utc>) -> PipelineResult<StageRow> {
+    let row = StageRow {
+        stage: stage.word().to_owned(),
+        count_in: outcome.count_in,
+        count_out: outcome.count_out,
+        exceptions: outcome.exceptions,
+        detail: outcome.detail.clone(),
+    };
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    if !tx.heartbeat_run(lease.run_id, lease.token, now + runtime.abandon_after, now).await? {
+        return Err(PipelineError::LeaseLost);
+    }
+    tx.record_stage(lease.run_id, lease.attempt, &row, started, now).await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// Renews the sign of life until the run ends. A failed renewal is tried again; a lost lease stops the run.
+async fn heartbeat(runtime: Runtime, lease: Lease) {
+    let pause = Duration::from_millis(u64::try_from(runtime.heartbeat.num_milliseconds()).unwrap_or(60_000).max(100));
+    loop {
+        tokio::time::sleep(pause).await;
+        let now = runtime.clock.now();
+        let beat = async {
+            let mut tx = runtime.store.begin().await?;
+            let ours = tx.heartbeat_run(lease.run_id, lease.token, now + runtime.abandon_after, now).await?;
+            tx.commit().await?;
+            Ok::<bool, crate::store::StoreError>(ours)
+        };
+        match beat.await {
+            Ok(true) => {}
+            Ok(false) => {
+                lease.lost.store(true, Ordering::Release);
+                return;
+            }
+            Err(error) => tracing::debug!(%error, "sign of life not written this time"),
+        }
+    }
+}
+
+/// A named place where the kill tests end the process, as an outage would: `REBATED_KILL_AT=name`.
+///
+/// It is in every build on purpose: the tests kill the very binary that ships, and ending the process
+/// is something that whoever sets the variable could do anyway.
+pub fn fault_point(name: &str) {
+    if std::env::var_os("REBATED_KILL_AT").is_some_and(|wanted| wanted == *name) {
+        tracing::error!(name, "killed here, as asked");
+        std::process::abort();
+    }
+}
