@@ -3,9 +3,21 @@
 pub mod agreement_file;
 pub mod agreement_shapes;
 pub mod checks;
+pub mod connector_file;
 pub mod ladder;
+pub mod layers;
+pub mod library;
 pub mod reader;
+pub mod rebated_file;
+pub mod schedule_file;
 pub mod shape;
 pub mod source;
 pub mod tree;
 pub mod value;
+pub mod variables;
+pub mod workspace;
+
+pub use connector_file::ConnectorConfig;
+pub use rebated_file::{FileTrust, MailTransportConfig, RebatedConfig};
+pub use schedule_file::ScheduleFile;
+pub use workspace::{AgreementSource, FileHash, LookupText, MappingFile, Workspace};

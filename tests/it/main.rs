@@ -11,3 +11,4 @@ mod mapping;
 mod support;
 mod tidy;
 mod tryton;
+mod workspace;

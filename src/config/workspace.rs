@@ -1,0 +1,372 @@
+//! A workspace: every file of a folder, read and checked at once.
+//!
+//! Not here: what mappings compile to (`mapping`), what drivers make of their tables (`drivers`).
+//! Invariant: a workspace exists only when no file of it has a problem.
+
+use crate::config::connector_file::{self, ConnectorConfig};
+use crate::config::layers::{self, Shown};
+use crate::config::rebated_file::{self, REBATED, RebatedConfig};
+use crate::config::schedule_file::{self, ScheduleFile};
+use crate::config::source::Source;
+use crate::config::tree::Table;
+use crate::config::variables::Variables;
+use crate::config::{agreement_file, library};
+use crate::core::agreement::AgreementVersion;
+use crate::core::problem::{Place, Problem, Problems};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Everything that the files of a workspace say.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// The folder.
+    pub dir: PathBuf,
+    /// `rebated.toml` with its layers.
+    pub config: RebatedConfig,
+    /// Connectors of the workspace, by name.
+    pub connectors: Vec<ConnectorConfig>,
+    /// Mappings by name; those of the shipped library where the workspace has none of the name.
+    pub mappings: Vec<MappingFile>,
+    /// Lookups by name, likewise.
+    pub lookups: Vec<LookupText>,
+    /// Schedules by name, likewise.
+    pub schedules: Vec<ScheduleFile>,
+    /// Agreement files in the order of their names.
+    pub agreements: Vec<(AgreementVersion, AgreementSource)>,
+    /// Every file of the folder that was read, with its hash.
+    pub files: Vec<FileHash>,
+    /// Every value of the configuration with its origin.
+    pub shown: Vec<Shown>,
+}
+
+/// Where an agreement was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreementSource {
+    /// Path inside the workspace: `agreements/acme.toml`.
+    pub path: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// The file's text.
+    pub text: String,
+}
+
+/// A mapping file, not yet compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingFile {
+    /// File name without the ending.
+    pub name: String,
+    /// Name in messages: `mappings/x.toml`.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+    /// SHA-256 of the text, hexadecimal.
+    pub sha256: String,
+    /// Whether it comes with the program.
+    pub shipped: bool,
+}
+
+/// A lookup table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupText {
+    /// File name without the ending.
+    pub name: String,
+    /// Name in messages: `mappings/lookups/x.csv`.
+    pub path: String,
+    /// CSV text.
+    pub text: String,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FileHash {
+    /// Path inside the workspace.
+    pub path: String,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// SHA-256 as hexadecimal text.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Workspace {
+    /// Loads every file of a workspace. `flags` are keys of `rebated.toml` (`store.url`) with the
+    /// values that the command line gives them.
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn load(dir: &Path, flags: &[(String, String)]) -> Result<Self, Problems> {
+        Self::load_with(dir, flags, &Variables::of_process(dir))
+    }
+
+    /// The same with given variables.
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn load_with(dir: &Path, flags: &[(String, String)], variables: &Variables) -> Result<Self, Problems> {
+        let mut reading = Reading { dir, variables, problems: Problems::default(), files: Vec::new() };
+        let config = reading.config(flags);
+        let zone = config.as_ref().map_or(chrono_tz::UTC, |(c, _)| c.company.timezone);
+        let connectors = reading.connectors();
+        let (mappings, lookups) = (reading.mappings(), reading.lookups());
+        let schedules = reading.schedules(zone);
+        let agreements = reading.agreements();
+        let Reading { problems, files, .. } = reading;
+        match config {
+            Some((config, shown)) if problems.0.is_empty() => {
+                Ok(Self { dir: dir.to_owned(), config, connectors, mappings, lookups, schedules, agreements, files, shown })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// Address of the store; a relative SQLite path starts at the workspace.
+    pub fn store_url(&self) -> String {
+        let url = self.config.store.url.expose_secret();
+        let Some(rest) = url.strip_prefix("sqlite:") else { return url.to_owned() };
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        if path.starts_with('/') || path.starts_with(":memory:") || path.is_empty() {
+            return url.to_owned();
+        }
+        format!("sqlite://{}", self.dir.join(path).display())
+    }
+    /// A mapping by name.
+    pub fn mapping(&self, name: &str) -> Option<&MappingFile> {
+        self.mappings.iter().find(|m| m.name == name)
+    }
+    /// A lookup by name.
+    pub fn lookup(&self, name: &str) -> Option<&LookupText> {
+        self.lookups.iter().find(|l| l.name == name)
+    }
+    /// A connector by name.
+    pub fn connector(&self, name: &str) -> Option<&ConnectorConfig> {
+        self.connectors.iter().find(|c| c.name == name)
+    }
+    /// A schedule by name, shipped ones included.
+    pub fn schedule(&self, name: &str) -> Option<&ScheduleFile> {
+        self.schedules.iter().find(|s| s.name == name)
+    }
+    /// A path of the configuration; relative ones start at the workspace.
+    pub fn path(&self, written: &str) -> PathBuf {
+        self.dir.join(written)
+    }
+}
+
+struct Reading<'a> {
+    dir: &'a Path,
+    variables: &'a Variables,
+    problems: Problems,
+    files: Vec<FileHash>,
+}
+
+impl Reading<'_> {
+    fn take<T>(&mut self, result: Result<T, Problems>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(found) => {
+                self.problems.0.extend(found.0);
+                None
+            }
+        }
+    }
+
+    /// The text of a file; a problem when it cannot be read.
+    fn text(&mut self, path: &str) -> Option<String> {
+        let unreadable = |message: String| Problem::new("file-unreadable", message).at(Place::source(path));
+        match std::fs::read(self.dir.join(path)) {
+            Ok(bytes) => {
+                self.files.push(FileHash { path: path.to_owned(), sha256: sha256_hex(&bytes) });
+                match String::from_utf8(bytes) {
+                    Ok(text) => Some(text),
+                    Err(error) => {
+                        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+                        let mut problem = unreadable("the file is not UTF-8 text".into()).help("save it as UTF-8");
+                        problem.place = problem.place.map(|p| p.at_line(u32::try_from(line).unwrap_or(u32::MAX)));
+                        self.problems.push(problem);
+                        None
+                    }
+                }
+            }
+            Err(error) => {
+                self.problems.push(unreadable(format!("the file cannot be read: {error}")).help("check its owner and rights"));
+                None
+            }
+        }
+    }
+
+    /// Files of a folder with an ending, as (name, path inside the workspace), sorted by name.
+    fn list(&mut self, folder: &str, ending: &str) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let entries = match std::fs::read_dir(self.dir.join(folder)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return found,
+            Err(error) => {
+                self.problems.push(
+                    Problem::new("file-unreadable", format!("the folder cannot be read: {error}")).at(Place::source(folder)),
+                );
+                return found;
+            }
+        };
+        for entry in entries.filter_map(Result::ok) {
+            let file = entry.file_name().to_string_lossy().into_owned();
+            if let Some(name) = file.strip_suffix(ending).filter(|n| !n.is_empty() && !file.starts_with('.')) {
+                found.push((name.to_owned(), format!("{folder}/{file}")));
+            }
+        }
+        found.sort();
+        found
+    }
+
+    fn config(&mut self, flags: &[(String, String)]) -> Option<(RebatedConfig, Vec<Shown>)> {
+        if !self.dir.join("rebated.toml").exists() {
+            let place = self.dir.join("rebated.toml").display().to_string();
+            self.problems.push(
+                Problem::new("no-workspace", "there is no rebated.toml here")
+                    .at(Place::source(place))
+                    .help("name the folder with --workspace or REBATED_WORKSPACE, or write a new one: rebated init DIR"),
+            );
+            return None;
+        }
+        let text = self.text("rebated.toml")?;
+        let source = Source::file("rebated.toml", &text);
+        let parsed = Table::parse(&source);
+        let mut table = self.take(parsed)?;
+        let mut found = Problems::default();
+        self.variables.apply(&mut table, &mut found);
+        let merged = layers::merge(table, self.variables, flags, &mut found);
+        let shown = layers::show(&merged);
+        let (file, mut problems) = crate::config::reader::File::from_table(&source, merged, &REBATED);
+        problems.0.retain(|p| !found.0.iter().any(|f| f.place == p.place));
+        problems.0.extend(found.0);
+        let config = rebated_file::read(file.root(), &mut problems);
+        self.problems.0.extend(problems.0);
+        Some((config?, shown))
+    }
+
+    fn connectors(&mut self) -> Vec<ConnectorConfig> {
+        let mut found = Vec::new();
+        for (name, path) in self.list("connectors", ".toml") {
+            let Some(text) = self.text(&path) else { continue };
+            let parsed = connector_file::parse(&name, &path, &text, self.variables);
+            found.extend(self.take(parsed));
+        }
+        found
+    }
+
+    fn mappings(&mut self) -> Vec<MappingFile> {
+        let mut found: BTreeMap<String, MappingFile> = BTreeMap::new();
+        for shipped in library::mappings() {
+            found.insert(
+                shipped.name.to_owned(),
+                mapping(shipped.name, &format!("mappings/{}.toml", shipped.name), shipped.text, true),
+            );
+        }
+        for (name, path) in self.list("mappings", ".toml") {
+            if let Some(text) = self.text(&path) {
+                found.insert(name.clone(), mapping(&name, &path, &text, false));
+            }
+        }
+        found.into_values().collect()
+    }
+
+    fn lookups(&mut self) -> Vec<LookupText> {
+        let mut found: BTreeMap<String, LookupText> = BTreeMap::new();
+        for shipped in library::lookups() {
+            let path = format!("mappings/lookups/{}.csv", shipped.name);
+            found.insert(
+                shipped.name.to_owned(),
+                LookupText { name: shipped.name.to_owned(), path, text: shipped.text.to_owned() },
+            );
+        }
+        for (name, path) in self.list("mappings/lookups", ".csv") {
+            if let Some(text) = self.text(&path) {
+                found.insert(name.clone(), LookupText { name, path, text });
+            }
+        }
+        found.into_values().collect()
+    }
+
+    fn schedules(&mut self, zone: chrono_tz::Tz) -> Vec<ScheduleFile> {
+        let own = self.list("schedules", ".toml");
+        let mut found = Vec::new();
+        for shipped in library::schedules().into_iter().filter(|s| !own.iter().any(|(name, _)| name == s.name)) {
+            let path = format!("schedules/{}.toml", shipped.name);
+            let parsed = schedule_file::parse(shipped.name, &path, shipped.text, true, zone, self.variables);
+            found.extend(self.take(parsed));
+        }
+        for (name, path) in own {
+            let Some(text) = self.text(&path) else { continue };
+            let parsed = schedule_file::parse(&name, &path, &text, false, zone, self.variables);
+            found.extend(self.take(parsed));
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found
+    }
+
+    fn agreements(&mut self) -> Vec<(AgreementVersion, AgreementSource)> {
+        let mut found: Vec<(AgreementVersion, AgreementSource)> = Vec::new();
+        for (_, path) in self.list("agreements", ".toml") {
+            let Some(text) = self.text(&path) else { continue };
+            let parsed = agreement_file::parse(&path, &text);
+            let Some(version) = self.take(parsed) else { continue };
+            let source = AgreementSource { path, sha256: sha256_hex(text.as_bytes()), text };
+            found.push((version, source));
+        }
+        self.versions(&found);
+        found
+    }
+
+    /// Rules between files: one file per version, and each version starts after the one before.
+    fn versions(&mut self, agreements: &[(AgreementVersion, AgreementSource)]) {
+        for (at, (version, source)) in agreements.iter().enumerate() {
+            let place = || key_place(source, if version.version > 1 { "version" } else { "id" });
+            for (other, first) in &agreements[..at] {
+                if other.id != version.id {
+                    continue;
+                }
+                if other.version == version.version {
+                    self.problems.push(
+                        Problem::new(
+                            "duplicate-id",
+                            format!("version {} of agreement `{}` is also in {}", version.version, version.id, first.path),
+                        )
+                        .at(place())
+                        .help("give an amendment the next version number with its valid_from, or another agreement its own id"),
+                    );
+                } else if (other.version < version.version) != (other.valid_from <= version.valid_from) {
+                    self.problems.push(
+                        Problem::new(
+                            "amendment",
+                            format!(
+                                "version {} rules from {}, version {} in {} from {}",
+                                version.version, version.valid_from, other.version, first.path, other.valid_from
+                            ),
+                        )
+                        .at(key_place(source, "valid_from"))
+                        .help("a later version starts on a later day"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn mapping(name: &str, path: &str, text: &str, shipped: bool) -> MappingFile {
+    MappingFile {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        text: text.to_owned(),
+        sha256: sha256_hex(text.as_bytes()),
+        shipped,
+    }
+}
+
+/// Place of a key at the top of an agreement file.
+fn key_place(source: &AgreementSource, key: &str) -> Place {
+    let file = Source::file(&source.path, &source.text);
+    Table::parse(&file).ok().and_then(|t| t.get(key).map(crate::config::tree::Node::place)).unwrap_or_else(|| file.place(0))
+}
