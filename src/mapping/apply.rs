@@ -211,7 +211,7 @@ impl Mapping {
             }
         }
         let Some(expression) = &rule.expression else { return Ok(true) };
-        match self.expressions.run(expression, levels, 1)?.as_deref() {
+        match self.expressions.run(expression, levels)?.as_deref() {
             Some("true") => Ok(true),
             Some("false") => Ok(false),
             _ => {

@@ -138,6 +138,9 @@ impl Shared<'_> {
             STEPS.iter().for_each(|key| idle(key, "a fixed value is written the canonical way"));
             return;
         }
+        if !matches!(plan.target.kind(), Kind::Text | Kind::Code | Kind::List) {
+            idle("template", "templates are for text only");
+        }
         if !matches!(plan.origin, Origin::Joined(..)) {
             idle("join", "it joins the paths of `from`");
         }

@@ -90,7 +90,7 @@ impl Expressions {
     }
 
     /// Runs an expression on a row; `None` when it has no value.
-    pub(crate) fn run(&self, expression: &Expression, levels: &Levels<'_>, position: usize) -> Result<Option<String>, Fault> {
+    pub(crate) fn run(&self, expression: &Expression, levels: &Levels<'_>) -> Result<Option<String>, Fault> {
         let failed = |message: String| {
             Fault::new("expression-failed", format!("the expression `{}` failed: {message}", expression.text))
                 .help("`decimal(text)` reads a number; `\"name\" in row` asks whether a field is there")
@@ -103,7 +103,7 @@ impl Expressions {
         scope.push_dynamic("row", row);
         scope.push_dynamic("parent", parent);
         scope.push_dynamic("record", record);
-        scope.push("position", INT::try_from(position).unwrap_or(INT::MAX));
+        scope.push("position", INT::try_from(levels.row_position()).unwrap_or(INT::MAX));
         let value: Dynamic =
             self.0.eval_ast_with_scope(&mut scope, &expression.ast).map_err(|error| failed(error.to_string()))?;
         if value.is_unit() {

@@ -235,8 +235,7 @@ impl FieldPlan {
                 (at.join(", "), Ok(Some((text, false))))
             }
             Origin::Expression(expression) => {
-                let position = levels.position(&POSITION).unwrap_or(1);
-                let found = expressions.run(expression, levels, position);
+                let found = expressions.run(expression, levels);
                 (expression.text().to_owned(), found.map(|text| text.map(|text| (text, true))))
             }
         }
@@ -299,8 +298,6 @@ impl FieldPlan {
         }
     }
 }
-
-static POSITION: std::sync::LazyLock<Path> = std::sync::LazyLock::new(|| Path::parse("#").expect("`#` is a path"));
 
 /// Splits a text template into its pieces.
 ///

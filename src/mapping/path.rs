@@ -197,6 +197,10 @@ impl<'a> Levels<'a> {
     pub(crate) fn position(&self, path: &Path) -> Option<usize> {
         self.base(path.up).map(|level| level.2)
     }
+    /// The position of the row in its list, from 1.
+    pub(crate) fn row_position(&self) -> usize {
+        self.levels.last().map_or(1, |level| level.2)
+    }
     /// Path of a value from the record, as problems name it.
     pub(crate) fn place_of(&self, path: &Path) -> String {
         match self.base(path.up) {

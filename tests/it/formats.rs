@@ -1,5 +1,6 @@
 //! Bytes to records: what is taken, what is refused, and the line each problem names.
 
+use proptest::prelude::*;
 use rebated::core::problem::Problem;
 use rebated::formats::{CsvOptions, Format, FormatError, Node, Record, plain_number, read};
 use std::io::Read;
@@ -211,5 +212,33 @@ fn a_sheet_gives_dates_by_cell_type_and_numbers_without_float_noise() {
 fn exponents_are_written_out_digit_for_digit() {
     for (written, plain) in [("1.5E+2", "150"), ("25e-3", "0.025"), ("-0E5", "0"), ("1e999999999", "1e999999999"), ("7", "7")] {
         assert_eq!(plain_number(written), plain);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), json in "[\\[\\]{}\",:0-9a-e.\\\\ -]{0,60}") {
+        let _ = csv(&bytes);
+        for format in [Format::Json { records: None }, Format::Ndjson, Format::Xlsx { sheet: None }] {
+            let _ = all(&format, &bytes);
+            let _ = all(&format, json.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_was_written_with_quotes_is_read_back(rows in proptest::collection::vec(("[a-z;\"\r\n ü]{0,12}", "[a-z;\"\r\n ü]{0,12}"), 0..8)) {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let mut file = "a;b\n".to_owned();
+        let mut lines = Vec::new();
+        for (a, b) in &rows {
+            lines.push(u32::try_from(file.matches('\n').count() + 1).unwrap());
+            file.push_str(&format!("{};{}\r\n", quoted(a), quoted(b)));
+        }
+        let records = csv(file.as_bytes()).unwrap();
+        prop_assert_eq!(records.len(), rows.len());
+        for ((record, (a, b)), at) in records.iter().zip(&rows).zip(lines) {
+            let record = record.as_ref().unwrap();
+            prop_assert_eq!((text(record, "a"), text(record, "b"), line(record)), (a.as_str(), b.as_str(), at));
+        }
     }
 }

@@ -8,6 +8,7 @@ mod drivers;
 mod erp_push;
 mod formats;
 mod mapping;
+mod mapping_files;
 mod support;
 mod tidy;
 mod tryton;
