@@ -4,7 +4,7 @@
 //! `core` <- `config`, `formats` <- `mapping`, `drivers`, `store` <- `delivery` <- `pipeline` <-
 //! `daemon` <- `cli` <- `main`. See `ARCHITECTURE.md`.
 
-//pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;

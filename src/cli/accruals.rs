@@ -33,7 +33,7 @@ pub async fn run(command: Accruals, app: &App) -> Result<Done, Failure> {
     if command.entries {
         return entries(&command, app).await;
     }
-    let as_of = command.as_of.unwrap_or(NaiveDate::MAX);
+    let as_of = command.as_of.unwrap_or(crate::core::period::LAST_DAY);
     let mut tx = app.store().read().await?;
     let codes = codes(&mut tx).await?;
     let versions = tx.agreements().await?;
@@ -53,7 +53,8 @@ pub async fn run(command: Accruals, app: &App) -> Result<Done, Failure> {
     if command.as_of.is_none() {
         for s in tx.settlements().await?.iter().filter(|s| s.is_out() && s.state != "confirmed") {
             for p in tx.settlement_parts(s.id).await? {
-                booked.entry((p.partner_id, s.agreement.clone(), p.term, p.period_from, p.period_to, p.part)).or_default().1 += Micros(p.amount_u);
+                booked.entry((p.partner_id, s.agreement.clone(), p.term, p.period_from, p.period_to, p.part)).or_default().1 +=
+                    Micros(p.amount_u);
             }
         }
     }
@@ -61,20 +62,23 @@ pub async fn run(command: Accruals, app: &App) -> Result<Done, Failure> {
     for row in tx.all_earned_figures(as_of).await? {
         let f = row.figure;
         let partner = codes.get(&f.partner_id).cloned().unwrap_or_default();
-        if command.agreement.as_ref().is_some_and(|a| *a != f.agreement) || command.partner.as_ref().is_some_and(|p| *p != partner) {
+        if command.agreement.as_ref().is_some_and(|a| *a != f.agreement)
+            || command.partner.as_ref().is_some_and(|p| *p != partner)
+        {
             continue;
         }
-        let (b, s) = booked.get(&(f.partner_id, f.agreement.clone(), f.term.clone(), f.period_from, f.period_to, f.part)).copied().unwrap_or_default();
+        let (b, s) = booked
+            .get(&(f.partner_id, f.agreement.clone(), f.term.clone(), f.period_from, f.period_to, f.part))
+            .copied()
+            .unwrap_or_default();
         let currency = Currency::parse(&f.currency);
         let money = |m: Micros| currency.map_or_else(|| m.to_string(), |c| c.amount_text(m));
         let period = Period { from: f.period_from, to: f.period_to };
         let version = versions.iter().find(|v| v.body.id == f.agreement && i64::from(v.body.version) == f.version);
-        let tier_from = version
-            .and_then(|v| v.body.terms.iter().find(|t| t.id == f.term))
-            .and_then(|t| match &t.rule {
-                crate::core::agreement::Rule::Volume(v) => v.tiers.get(usize::try_from(f.tier?).ok()?).map(|t| t.from.to_text(0)),
-                crate::core::agreement::Rule::Fixed(_) => None,
-            });
+        let tier_from = version.and_then(|v| v.body.terms.iter().find(|t| t.id == f.term)).and_then(|t| match &t.rule {
+            crate::core::agreement::Rule::Volume(v) => v.tiers.get(usize::try_from(f.tier?).ok()?).map(|t| t.from.to_text(0)),
+            crate::core::agreement::Rule::Fixed(_) => None,
+        });
         rows.push(serde_json::json!({
             "agreement": f.agreement, "version": f.version, "term": f.term, "partner": partner,
             "period": { "from": f.period_from, "to": f.period_to, "label": period_label(period, &app.runtime.settings.calendar) },
@@ -87,7 +91,19 @@ pub async fn run(command: Accruals, app: &App) -> Result<Done, Failure> {
         print_json(&rows);
         return Ok(Done::Clean);
     }
-    let mut table = Table::new(&["agreement", "term", "partner", "period", "qualifier", "base", "tier", "earned", "booked", "settled", "currency"]);
+    let mut table = Table::new(&[
+        "agreement",
+        "term",
+        "partner",
+        "period",
+        "qualifier",
+        "base",
+        "tier",
+        "earned",
+        "booked",
+        "settled",
+        "currency",
+    ]);
     for r in &rows {
         let text = |key: &str| r[key].as_str().unwrap_or_default().to_owned();
         table.row(vec![
@@ -109,10 +125,11 @@ pub async fn run(command: Accruals, app: &App) -> Result<Done, Failure> {
 }
 
 async fn entries(command: &Accruals, app: &App) -> Result<Done, Failure> {
-    let as_of = command.as_of.unwrap_or(NaiveDate::MAX);
+    let as_of = command.as_of.unwrap_or(crate::core::period::LAST_DAY);
     let mut tx = app.store().read().await?;
     let codes = codes(&mut tx).await?;
-    let mut table = Table::new(&["id", "day", "month", "for", "kind", "agreement", "term", "partner", "amount", "currency", "reason"]);
+    let mut table =
+        Table::new(&["id", "day", "month", "for", "kind", "agreement", "term", "partner", "amount", "currency", "reason"]);
     for row in tx.all_entries().await? {
         let e = row.entry;
         let partner = codes.get(&e.partner_id).cloned().unwrap_or_default();

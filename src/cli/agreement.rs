@@ -3,7 +3,7 @@
 use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json};
-use crate::config::agreement_file;
+use crate::config::{FileTrust, agreement_file};
 use crate::core::problem::Problems;
 use crate::pipeline::load;
 use clap::Subcommand;
@@ -81,7 +81,7 @@ async fn waiting(app: &App, id: &str, version: Option<i64>) -> Result<i64, Failu
 async fn import(app: &App, files: &[PathBuf]) -> Result<Done, Failure> {
     let policy = &app.runtime.workspace.config.approval;
     let user = app.maybe_actor().await?;
-    let trusted = policy.agreement_files_trusted();
+    let trusted = policy.agreement_files == FileTrust::Trusted;
     // Whoever enters a version cannot approve it, so an import that waits needs a name.
     let by = match (&user, trusted) {
         (Some(user), _) => user.name.clone(),
@@ -152,7 +152,9 @@ async fn list(app: &App) -> Result<Done, Failure> {
 
 async fn show(app: &App, id: &str) -> Result<Done, Failure> {
     let rows = app.store().read().await?.agreements().await?;
-    let Some(row) = rows.iter().rfind(|r| r.body.id == id) else { return Err(Failure::Use(format!("there is no agreement `{id}`"))) };
+    let Some(row) = rows.iter().rfind(|r| r.body.id == id) else {
+        return Err(Failure::Use(format!("there is no agreement `{id}`")));
+    };
     if app.json {
         print_json(&row.body);
     } else {

@@ -2,7 +2,7 @@
 
 use super::Global;
 use crate::clock::Clock;
-use crate::pipeline::ws_stub::Workspace;
+use crate::config::Workspace;
 use crate::core::problem::Problems;
 use crate::pipeline::{PipelineError, Runtime, Settings};
 use crate::store::{Store, StoreError, UserRow};
@@ -94,7 +94,12 @@ impl App {
     }
 
     /// The same with a given clock and progress.
-    pub async fn with(workspace: Workspace, clock: Clock, progress: Arc<dyn crate::pipeline::Progress>, json: bool) -> Result<Self, Failure> {
+    pub async fn with(
+        workspace: Workspace,
+        clock: Clock,
+        progress: Arc<dyn crate::pipeline::Progress>,
+        json: bool,
+    ) -> Result<Self, Failure> {
         let store = Store::open(&workspace.store_url()).await?;
         Ok(Self { runtime: runtime(workspace, store, clock, progress), json })
     }

@@ -74,7 +74,13 @@ pub async fn run(command: ExceptionCommand, app: &App) -> Result<Done, Failure> 
                 println!("exception {} [{}] {}", e.id, e.code, e.state);
                 println!("  about   {}", e.subject);
                 println!("  what    {}", e.message);
-                for (name, value) in [("place", &e.place), ("help", &e.help), ("partner", &e.partner), ("agreement", &e.agreement), ("owner", &e.owner)] {
+                for (name, value) in [
+                    ("place", &e.place),
+                    ("help", &e.help),
+                    ("partner", &e.partner),
+                    ("agreement", &e.agreement),
+                    ("owner", &e.owner),
+                ] {
                     if let Some(value) = value {
                         println!("  {name:7} {value}");
                     }
@@ -82,7 +88,11 @@ pub async fn run(command: ExceptionCommand, app: &App) -> Result<Done, Failure> 
                 println!("  opened  {}", e.opened_on);
                 println!("  holds settlements: {}", if e.blocking != 0 { "yes" } else { "no" });
                 if let Some(by) = &e.resolved_by {
-                    println!("  {} by {by}: {}", e.resolution.as_deref().unwrap_or_default(), e.reason.as_deref().unwrap_or_default());
+                    println!(
+                        "  {} by {by}: {}",
+                        e.resolution.as_deref().unwrap_or_default(),
+                        e.reason.as_deref().unwrap_or_default()
+                    );
                 }
             }
             Ok(Done::Clean)
@@ -103,7 +113,8 @@ pub async fn run(command: ExceptionCommand, app: &App) -> Result<Done, Failure> 
             if !tx.assign_exception(id, &user).await? {
                 return Err(Failure::Use(format!("there is no exception {id}")));
             }
-            tx.audit(now, &actor, "exception assign", &format!("exception {id}"), "done", &serde_json::json!({ "owner": user })).await?;
+            tx.audit(now, &actor, "exception assign", &format!("exception {id}"), "done", &serde_json::json!({ "owner": user }))
+                .await?;
             tx.commit().await?;
             println!("exception {id} is with {user}");
             Ok(Done::Clean)

@@ -46,7 +46,12 @@ pub async fn run(command: Explain, app: &App) -> Result<Done, Failure> {
             }
             let mut table = Table::new(&["agreement", "term", "counts", "why"]);
             for v in &line.verdicts {
-                table.row(vec![v.agreement.clone(), v.term.clone(), if v.counted { "yes".into() } else { v.code.clone() }, v.reason.clone()]);
+                table.row(vec![
+                    v.agreement.clone(),
+                    v.term.clone(),
+                    if v.counted { "yes".into() } else { v.code.clone() },
+                    v.reason.clone(),
+                ]);
             }
             table.print("  no agreement could touch it");
             println!();
@@ -58,10 +63,9 @@ pub async fn run(command: Explain, app: &App) -> Result<Done, Failure> {
     };
     let period = match &command.period {
         None => None,
-        Some(text) => Some(
-            parse_period(text, &app.runtime.settings.calendar)
-                .ok_or_else(|| Failure::Use(format!("`{text}` is no period; write 2026, 2026-Q1, 2026-06 or 2026-01-01..2026-03-31")))?,
-        ),
+        Some(text) => Some(parse_period(text, &app.runtime.settings.calendar).ok_or_else(|| {
+            Failure::Use(format!("`{text}` is no period; write 2026, 2026-Q1, 2026-06 or 2026-01-01..2026-03-31"))
+        })?),
     };
     let found = receipts(&app.runtime, agreement, partner, period, command.term.as_deref()).await?;
     if found.is_empty() {

@@ -27,10 +27,11 @@ pub async fn run(command: Import, app: &App) -> Result<Done, Failure> {
     let business_day = command.business_day.unwrap_or_else(|| app.today());
     let runtime = &app.runtime;
     let progress = runtime.progress.clone();
-    let imported = import_table(&runtime.store, &runtime.settings, table, &command.file, business_day, runtime.clock.now(), &mut |rows| {
-        progress.advanced(rows, None);
-    })
-    .await?;
+    let imported =
+        import_table(&runtime.store, &runtime.settings, table, &command.file, business_day, runtime.clock.now(), &mut |rows| {
+            progress.advanced(rows, None);
+        })
+        .await?;
     if app.json {
         print_json(&imported);
     } else if imported.replay {
@@ -38,7 +39,11 @@ pub async fn run(command: Import, app: &App) -> Result<Done, Failure> {
     } else if table == Table::Lines {
         println!(
             "{} lines: {} documents new, {} changed, {} known; {} lines wait for master data",
-            imported.rows, imported.documents.new, imported.documents.changed, imported.documents.unchanged, imported.documents.pending
+            imported.rows,
+            imported.documents.new,
+            imported.documents.changed,
+            imported.documents.unchanged,
+            imported.documents.pending
         );
     } else {
         println!("{} {}", imported.rows, table.word());

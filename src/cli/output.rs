@@ -24,10 +24,15 @@ impl Table {
             println!("{empty}");
             return;
         }
-        let width = |i: usize| self.rows.iter().map(|r| r[i].chars().count()).chain([self.header[i].chars().count()]).max().unwrap_or(0);
+        let width =
+            |i: usize| self.rows.iter().map(|r| r[i].chars().count()).chain([self.header[i].chars().count()]).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
         let numeric: Vec<bool> = (0..self.header.len())
-            .map(|i| self.rows.iter().all(|r| r[i].is_empty() || r[i].chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | '%'))))
+            .map(|i| {
+                self.rows
+                    .iter()
+                    .all(|r| r[i].is_empty() || r[i].chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | '%')))
+            })
             .collect();
         let line = |cells: &[String]| {
             let text: Vec<String> = cells

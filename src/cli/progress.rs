@@ -42,7 +42,10 @@ impl Progress for Bars {
         if let Some(bar) = self.take() {
             bar.finish_and_clear();
         }
-        eprintln!("{:12} in {:>8}  out {:>8}  exceptions {:>4}  {}", row.stage, row.count_in, row.count_out, row.exceptions, row.detail);
+        eprintln!(
+            "{:12} in {:>8}  out {:>8}  exceptions {:>4}  {}",
+            row.stage, row.count_in, row.count_out, row.exceptions, row.detail
+        );
     }
     fn stage_failed(&self, stage: &str, error: &str) {
         if let Some(bar) = self.take() {

@@ -38,8 +38,12 @@ pub async fn run(command: Reconcile, app: &App) -> Result<Done, Failure> {
         for r in &found.rows {
             table.row(vec![
                 r.reference.clone(),
-                format!("{} {}", r.ours.as_deref().unwrap_or("none"), r.currency.as_deref().unwrap_or_default()).trim().to_owned(),
-                format!("{} {}", r.theirs.as_deref().unwrap_or("none"), r.their_currency.as_deref().unwrap_or_default()).trim().to_owned(),
+                format!("{} {}", r.ours.as_deref().unwrap_or("none"), r.currency.as_deref().unwrap_or_default())
+                    .trim()
+                    .to_owned(),
+                format!("{} {}", r.theirs.as_deref().unwrap_or("none"), r.their_currency.as_deref().unwrap_or_default())
+                    .trim()
+                    .to_owned(),
                 r.difference.clone().unwrap_or_default(),
                 r.limit.clone().unwrap_or_default(),
                 r.result.clone(),

@@ -51,7 +51,11 @@ fn stages(words: &[String]) -> Result<Vec<Stage>, Failure> {
 pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
     load::agreements(&app.runtime).await?;
     let business_day = command.business_day.unwrap_or_else(|| app.previous_day());
-    let scheduled = app.runtime.workspace.steps_of(&command.job);
+    let scheduled = app
+        .runtime
+        .workspace
+        .schedule(&command.job)
+        .map(|s| s.schedule.steps.iter().map(|step| step.word().to_owned()).collect::<Vec<_>>());
     let stages = match (command.steps.is_empty(), scheduled) {
         (false, _) => stages(&command.steps)?,
         (true, Some(steps)) => stages(&steps)?,
@@ -89,7 +93,13 @@ fn print(outcome: &RunOutcome, json: bool) {
     println!("{} {} attempt {}: {}", outcome.run.job, outcome.run.run_key, outcome.run.attempt, outcome.run.state);
     let mut table = Table::new(&["stage", "in", "out", "exceptions", "what happened"]);
     for s in &outcome.stages {
-        table.row(vec![s.stage.clone(), s.count_in.to_string(), s.count_out.to_string(), s.exceptions.to_string(), s.detail.clone()]);
+        table.row(vec![
+            s.stage.clone(),
+            s.count_in.to_string(),
+            s.count_out.to_string(),
+            s.exceptions.to_string(),
+            s.detail.clone(),
+        ]);
     }
     table.print("no stages");
     if outcome.open_exceptions > 0 {

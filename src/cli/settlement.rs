@@ -123,7 +123,8 @@ async fn list(app: &App) -> Result<Done, Failure> {
         }
         print_json(&values);
     } else {
-        let mut table = Table::new(&["id", "agreement", "payee", "period", "amount", "currency", "carried", "state", "reference", "memo"]);
+        let mut table =
+            Table::new(&["id", "agreement", "payee", "period", "amount", "currency", "carried", "state", "reference", "memo"]);
         for s in &rows {
             let value = json(app, s);
             let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
@@ -161,7 +162,14 @@ async fn show(app: &App, id: i64) -> Result<Done, Failure> {
     }
     let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
     println!("settlement {id}  {}  {}", s.reference, s.state);
-    println!("  {} to {} for {}: {} {}", s.agreement, s.payee, value["period"]["label"].as_str().unwrap_or_default(), text("amount"), s.currency);
+    println!(
+        "  {} to {} for {}: {} {}",
+        s.agreement,
+        s.payee,
+        value["period"]["label"].as_str().unwrap_or_default(),
+        text("amount"),
+        s.currency
+    );
     println!("  carried forward {}", text("carried_forward"));
     println!("  approvals {} of {}, prepared by {}", value["approvals_given"], value["approvals_needed"], s.maker);
     println!("  fingerprint {}", s.fingerprint);

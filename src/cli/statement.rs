@@ -40,7 +40,8 @@ pub enum StatementCommand {
 }
 
 fn period_of(app: &App, text: &str) -> Result<Period, Failure> {
-    parse_period(text, &app.runtime.settings.calendar).ok_or_else(|| Failure::Use(format!("`{text}` is no period; write 2026-06, 2026-Q2 or 2026")))
+    parse_period(text, &app.runtime.settings.calendar)
+        .ok_or_else(|| Failure::Use(format!("`{text}` is no period; write 2026-06, 2026-Q2 or 2026")))
 }
 
 pub async fn run(command: StatementCommand, app: &App) -> Result<Done, Failure> {
@@ -49,7 +50,9 @@ pub async fn run(command: StatementCommand, app: &App) -> Result<Done, Failure> 
         StatementCommand::Show { partner, period, out } => {
             let period = period_of(app, &period)?;
             let Some(row) = app.store().read().await?.latest_statement(&partner, period.from, period.to).await? else {
-                return Err(Failure::Use(format!("there is no statement of `{partner}` for that period yet; `statement send` writes one")));
+                return Err(Failure::Use(format!(
+                    "there is no statement of `{partner}` for that period yet; `statement send` writes one"
+                )));
             };
             let rendered = statements::render_statement(&row)?;
             if let Some(dir) = out {
@@ -71,7 +74,9 @@ pub async fn run(command: StatementCommand, app: &App) -> Result<Done, Failure> 
         StatementCommand::Send { partner, period } => {
             let period = period_of(app, &period)?;
             let heads = app.store().read().await?.partner_heads().await?;
-            let Some(head) = heads.into_iter().find(|p| p.code == partner) else { return Err(Failure::Use(format!("there is no partner `{partner}`"))) };
+            let Some(head) = heads.into_iter().find(|p| p.code == partner) else {
+                return Err(Failure::Use(format!("there is no partner `{partner}`")));
+            };
             let written = statements::write(&app.runtime, &head, period, app.today(), true).await?;
             if written.is_none() {
                 return Err(Failure::Use(format!("`{partner}` has no figures in that period")));
@@ -124,7 +129,15 @@ async fn list(app: &App) -> Result<Done, Failure> {
         let label = period_label(Period { from: s.period_from, to: s.period_to }, &calendar);
         let mine: Vec<_> = mails.iter().filter(|m| m.statement_id == Some(s.id)).collect();
         if mine.is_empty() {
-            table.row(vec![s.partner.clone(), label.clone(), s.revision.to_string(), "none".into(), "not sent".into(), String::new(), String::new()]);
+            table.row(vec![
+                s.partner.clone(),
+                label.clone(),
+                s.revision.to_string(),
+                "none".into(),
+                "not sent".into(),
+                String::new(),
+                String::new(),
+            ]);
         }
         for m in mine {
             table.row(vec![

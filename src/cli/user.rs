@@ -48,7 +48,11 @@ pub async fn run(command: UserCommand, app: &App) -> Result<Done, Failure> {
     match command {
         UserCommand::Add { name, role } => {
             let role = role.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
-            if name.is_empty() || name == "console" || name == "daemon" || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            if name.is_empty()
+                || name == "console"
+                || name == "daemon"
+                || name.chars().any(|c| c.is_whitespace() || c.is_control())
+            {
                 return Err(Failure::Use(format!("`{name}` cannot be a user name")));
             }
             let mut tx = app.store().begin().await?;

@@ -71,6 +71,8 @@ pub enum MailTransportConfig {
     Smtp {
         /// `smtps://user:password@host:port` or `smtp://...`.
         url: SecretString,
+        /// Certificate of a company's own authority.
+        ca_file: Option<String>,
     },
     /// A folder, relative to the workspace.
     Folder {
@@ -211,7 +213,10 @@ pub static TRANSPORT: Shape = Shape::new(
 static SMTP: Shape = Shape::new(
     "an smtp transport",
     "A mail server.",
-    &[Key::new("url", Kind::Url, "`smtps://user:${SMTP_PASSWORD}@host:465`, or `smtp://` with STARTTLS").required()],
+    &[
+        Key::new("url", Kind::Url, "`smtps://user:${SMTP_PASSWORD}@host:465`, or `smtp://` with STARTTLS").required(),
+        Key::new("ca_file", Kind::Name, "certificate of a company's own authority; a relative path starts at the workspace"),
+    ],
 )
 .variant_of(&TRANSPORT);
 
@@ -358,7 +363,7 @@ fn mail(table: Section<'_>, problems: &mut Problems) -> Option<Mail> {
                         .help("write \"smtps://user:${SMTP_PASSWORD}@host:465\", or smtp:// for STARTTLS"),
                 );
             }
-            MailTransportConfig::Smtp { url: SecretString::from(url) }
+            MailTransportConfig::Smtp { url: SecretString::from(url), ca_file: transport.text("ca_file").map(str::to_owned) }
         }
         _ => MailTransportConfig::Folder { path: transport.text("path")?.to_owned() },
     };

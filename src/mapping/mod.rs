@@ -15,7 +15,7 @@ mod compile;
 mod compile_field;
 mod expression;
 mod field;
-pub mod lookup;
+mod lookup;
 mod path;
 pub mod reference;
 mod shape;

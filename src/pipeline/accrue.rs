@@ -49,8 +49,13 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         }
         runtime.progress.advanced(i64::try_from(done + 1).unwrap_or(0), i64::try_from(marked.len()).ok());
     }
-    if request.dry_run { tx.rollback().await? } else { tx.commit().await? }
-    total.detail = format!("{} partner agreements looked at, {} figures changed, {entries} entries booked", total.count_in, total.count_out);
+    if request.dry_run {
+        tx.rollback().await?
+    } else {
+        tx.commit().await?
+    }
+    total.detail =
+        format!("{} partner agreements looked at, {} figures changed, {entries} entries booked", total.count_in, total.count_out);
     Ok(total)
 }
 
@@ -100,7 +105,7 @@ impl Book<'_> {
         let mut now: Vec<KeyFigure> = figures::figures(self.versions, &rows, calendar, None, &rank);
         now.retain(|f| f.partner_id == key.partner_id);
         let before: BTreeMap<Key, EarnedRow> = tx
-            .earned_figures(key.partner_id, &key.agreement, NaiveDate::MAX)
+            .earned_figures(key.partner_id, &key.agreement, crate::core::period::LAST_DAY)
             .await?
             .into_iter()
             .map(|row| ((row.figure.term.clone(), row.figure.period_from, row.figure.period_to, row.figure.part), row))
@@ -145,7 +150,10 @@ impl Book<'_> {
             for b in bookings(
                 &buckets,
                 &held,
-                |month| held.get(&month).is_none() || key.months.iter().any(|m| self.runtime.settings.calendar.month_start(*m) == month),
+                |month| {
+                    held.get(&month).is_none()
+                        || key.months.iter().any(|m| self.runtime.settings.calendar.month_start(*m) == month)
+                },
                 |month| !self.closed.contains(&month),
                 self.request.business_day,
                 calendar,

@@ -23,7 +23,8 @@ pub struct Standing {
 pub async fn holding(tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Vec<ExceptionRow>> {
     let versions: Vec<_> = tx.active_agreements().await?.into_iter().filter(|v| v.id == settlement.agreement).collect();
     let from = versions.iter().map(|v| v.valid.from).min();
-    let open: Vec<ExceptionRow> = tx.exceptions(&ExceptionFilter::default()).await?.into_iter().filter(|e| e.blocking != 0).collect();
+    let open: Vec<ExceptionRow> =
+        tx.exceptions(&ExceptionFilter::default()).await?.into_iter().filter(|e| e.blocking != 0).collect();
     if open.is_empty() {
         return Ok(open);
     }
@@ -33,9 +34,15 @@ pub async fn holding(tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<
     let parts = tx.settlement_parts(settlement.id).await?;
     let mut partners: BTreeSet<i64> = parts.iter().map(|p| p.partner_id).collect();
     // Every partner that could count under the agreement, not only those that did.
-    let matcher = crate::core::matching::Matcher::new(&versions, std::sync::Arc::new(master.clone()), crate::core::period::FiscalCalendar::default());
+    let matcher = crate::core::matching::Matcher::new(
+        &versions,
+        std::sync::Arc::new(master.clone()),
+        crate::core::period::FiscalCalendar::default(),
+    );
     for head in &heads {
-        if !matcher.agreements_of(head.id).is_empty() && (settlement.payee == head.code || versions.iter().any(|v| v.payee.is_some())) {
+        if !matcher.agreements_of(head.id).is_empty()
+            && (settlement.payee == head.code || versions.iter().any(|v| v.payee.is_some()))
+        {
             partners.insert(head.id);
         }
     }
@@ -72,7 +79,9 @@ async fn in_company_currency(runtime: &Runtime, tx: &mut Tx, settlement: &Settle
     if settlement.currency == company.code() {
         return Ok(settlement.amount());
     }
-    let Some(from) = Currency::parse(&settlement.currency) else { return Ok(runtime.workspace.config.approval.two_approvers_from) };
+    let Some(from) = Currency::parse(&settlement.currency) else {
+        return Ok(runtime.workspace.config.approval.two_approvers_from);
+    };
     let master = tx.master_data().await?;
     let rate = master
         .rate_series("spot", from, company)
@@ -102,18 +111,36 @@ pub async fn approve(runtime: &Runtime, id: i64, user: &UserRow) -> PipelineResu
     let mut tx = runtime.store.begin().await?;
     let subject = format!("settlement {id}");
     let Some(settlement) = tx.settlement(id).await? else {
-        return Err(Problem::new("no-settlement", format!("there is no settlement {id}")).help("see `rebated settlement list`").into());
+        return Err(Problem::new("no-settlement", format!("there is no settlement {id}"))
+            .help("see `rebated settlement list`")
+            .into());
     };
     let refusal = if !matches!(user.role.as_str(), "finance-approver" | "admin") {
         Some((format!("{} ({}) may not approve settlements", user.name, user.role), "finance approvers do"))
     } else if settlement.state != "proposed" && settlement.state != "approved" {
         Some((format!("settlement {id} is {}", settlement.state), "only proposed settlements are approved"))
     } else if let Some((_, why)) = barred(runtime, &mut tx, &settlement).await?.into_iter().find(|(name, _)| *name == user.name) {
-        Some((format!("{} may not approve settlement {id}: {why}", user.name, why = why.replace("prepared it", "prepared it themselves")), "somebody else has to"))
+        Some((
+            format!(
+                "{} may not approve settlement {id}: {why}",
+                user.name,
+                why = why.replace("prepared it", "prepared it themselves")
+            ),
+            "somebody else has to",
+        ))
     } else {
         let held = holding(&mut tx, &settlement).await?;
         held.first().map(|e| {
-            (format!("settlement {id} is held by {} open exceptions, the first is {} [{}] {}", held.len(), e.id, e.code, e.subject), "resolve them first")
+            (
+                format!(
+                    "settlement {id} is held by {} open exceptions, the first is {} [{}] {}",
+                    held.len(),
+                    e.id,
+                    e.code,
+                    e.subject
+                ),
+                "resolve them first",
+            )
         })
     };
     let detail = serde_json::json!({ "fingerprint": settlement.fingerprint, "amount": settlement.amount().to_string(), "refused": refusal.as_ref().map(|r| &r.0) });
@@ -130,7 +157,12 @@ pub async fn approve(runtime: &Runtime, id: i64, user: &UserRow) -> PipelineResu
 }
 
 /// Counts approvals and moves the settlement between proposed and approved.
-pub async fn settle_standing(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow, now: chrono::DateTime<chrono::Utc>) -> PipelineResult<Standing> {
+pub async fn settle_standing(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    settlement: &SettlementRow,
+    now: chrono::DateTime<chrono::Utc>,
+) -> PipelineResult<Standing> {
     let needed = needed(runtime, tx, settlement).await?;
     let approvers: BTreeSet<String> = tx
         .approvals(settlement.id)

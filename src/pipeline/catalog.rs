@@ -1,9 +1,9 @@
 //! What the workspace and the shipped library hold, by name; a workspace file of the same name wins.
 
 use super::PipelineResult;
-use crate::pipeline::ws_stub::Workspace;
+use crate::config::Workspace;
+use crate::mapping::LookupFile;
 use crate::mapping::Mapping;
-use crate::mapping::lookup::LookupFile;
 
 /// Rank of feeds that are the record of truth, and of those that only fill in (case 23).
 const TRUTH: i64 = 10;
@@ -11,9 +11,9 @@ const FILL_IN: i64 = 5;
 
 /// Compiles a mapping by name; `None` when there is none.
 pub fn mapping(workspace: &Workspace, name: &str) -> PipelineResult<Option<Mapping>> {
-    let Some((file, text)) = workspace.mapping_text(name) else { return Ok(None) };
-    let lookups = |lookup: &str| workspace.lookup_text(lookup).map(|(name, text)| LookupFile { name, text });
-    Ok(Some(Mapping::compile(&file, &text, &lookups)?))
+    let Some(file) = workspace.mapping(name) else { return Ok(None) };
+    let lookups = |lookup: &str| workspace.lookup(lookup).map(|l| LookupFile { name: l.path.clone(), text: l.text.clone() });
+    Ok(Some(Mapping::compile(&file.path, &file.text, &lookups)?))
 }
 
 /// Rank of a feed: `authority = "fill-in"` gives way to what the record of truth delivers.

@@ -21,16 +21,19 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
     let now = runtime.clock.now();
     let subject = format!("exception {id}");
     let mut tx = runtime.store.begin().await?;
-    let refuse = |message: String, help: &str| PipelineError::from(Problem::new("exception-action", message).help(help.to_owned()));
+    let refuse =
+        |message: String, help: &str| PipelineError::from(Problem::new("exception-action", message).help(help.to_owned()));
     let Some(exception) = tx.exception(id).await? else {
         return Err(refuse(format!("there is no exception {id}"), "see `rebated exception list`"));
     };
-    let fits = ACTIONS.iter().any(|(name, codes)| *name == action && (codes.is_empty() || codes.contains(&exception.code.as_str())));
+    let fits =
+        ACTIONS.iter().any(|(name, codes)| *name == action && (codes.is_empty() || codes.contains(&exception.code.as_str())));
     let may = matches!(user.role.as_str(), "admin" | "finance-preparer" | "finance-approver");
     let why = if exception.state != "open" {
         Some(format!("exception {id} is resolved already"))
     } else if !fits {
-        let known: Vec<&str> = ACTIONS.iter().filter(|(_, c)| c.is_empty() || c.contains(&exception.code.as_str())).map(|(n, _)| *n).collect();
+        let known: Vec<&str> =
+            ACTIONS.iter().filter(|(_, c)| c.is_empty() || c.contains(&exception.code.as_str())).map(|(n, _)| *n).collect();
         Some(format!("`{action}` is no action for `{}`; there are {}", exception.code, known.join(", ")))
     } else if !may {
         Some(format!("{} ({}) may not resolve exceptions", user.name, user.role))

@@ -13,11 +13,19 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Receipts of a partner's figures under an agreement that overlap the period, as of its last day.
-pub async fn receipts(runtime: &Runtime, agreement: &str, partner: &str, period: Option<Period>, term: Option<&str>) -> PipelineResult<Vec<Receipt>> {
+pub async fn receipts(
+    runtime: &Runtime,
+    agreement: &str,
+    partner: &str,
+    period: Option<Period>,
+    term: Option<&str>,
+) -> PipelineResult<Vec<Receipt>> {
     let mut tx = runtime.store.read().await?;
     let versions: Vec<_> = tx.active_agreements().await?.into_iter().filter(|v| v.id == agreement).collect();
     let Some(newest) = versions.last() else {
-        return Err(Problem::new("no-agreement", format!("no version of `{agreement}` is active")).help("see `rebated agreement list`").into());
+        return Err(Problem::new("no-agreement", format!("no version of `{agreement}` is active"))
+            .help("see `rebated agreement list`")
+            .into());
     };
     let Some(partner_id) = tx.partner_ids().await?.get(partner).copied() else {
         return Err(Problem::new("no-partner", format!("there is no partner `{partner}`")).into());
@@ -35,11 +43,15 @@ pub async fn receipts(runtime: &Runtime, agreement: &str, partner: &str, period:
         if period.is_some_and(|p| !p.overlaps(&figure.period)) {
             continue;
         }
-        let same = |t: &str, from, to, part| t == figure.term && from == figure.period.from && to == figure.period.to && part == figure.part;
+        let same = |t: &str, from, to, part| {
+            t == figure.term && from == figure.period.from && to == figure.period.to && part == figure.part
+        };
         let booked: Micros = entries
             .iter()
             .map(|r| &r.entry)
-            .filter(|e| same(&e.term, e.period_from, e.period_to, e.part) && !matches!(e.kind.as_str(), "settlement" | "write-off"))
+            .filter(|e| {
+                same(&e.term, e.period_from, e.period_to, e.part) && !matches!(e.kind.as_str(), "settlement" | "write-off")
+            })
             .map(|e| e.amount)
             .sum();
         let paid: Micros = settled
@@ -108,14 +120,36 @@ pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> Pip
     for document in tx.documents_numbered(number).await? {
         let mut steps = Vec::new();
         if let Some(archive) = tx.archive_meta(document.head.archive_id).await? {
-            steps.push(Step { stage: "pull", what: format!("{} {} {} of {}, sha256 {}", archive.connector, archive.feed, archive.name, archive.received_at, &archive.sha256[..12]) });
+            steps.push(Step {
+                stage: "pull",
+                what: format!(
+                    "{} {} {} of {}, sha256 {}",
+                    archive.connector,
+                    archive.feed,
+                    archive.name,
+                    archive.received_at,
+                    &archive.sha256[..12]
+                ),
+            });
         }
-        steps.push(Step { stage: "normalize", what: format!("{}, version {}, {}", document.identity, document.head.version, document.head.status) });
-        for row in tx.pending_lines().await?.into_iter().filter(|r| r.document_id == document.id && only.is_none_or(|l| l == r.line_number)) {
+        steps.push(Step {
+            stage: "normalize",
+            what: format!("{}, version {}, {}", document.identity, document.head.version, document.head.status),
+        });
+        for row in tx
+            .pending_lines()
+            .await?
+            .into_iter()
+            .filter(|r| r.document_id == document.id && only.is_none_or(|l| l == r.line_number))
+        {
             journeys.push(Journey {
                 document: document.identity.to_string(),
                 line: row.line_number.clone(),
-                steps: steps.iter().cloned().chain([Step { stage: "normalize", what: format!("waits: {}", row.codes) }]).collect(),
+                steps: steps
+                    .iter()
+                    .cloned()
+                    .chain([Step { stage: "normalize", what: format!("waits: {}", row.codes) }])
+                    .collect(),
                 verdicts: Vec::new(),
             });
         }
@@ -128,12 +162,20 @@ pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> Pip
                     .explain_line(line, &view)
                     .into_iter()
                     .map(|v| match v.outcome {
-                        Outcome::Counted { rule, .. } => {
-                            LineVerdict { agreement: v.agreement.to_string(), term: v.term.to_string(), counted: true, code: String::new(), reason: rule }
-                        }
-                        Outcome::Not { code, reason } => {
-                            LineVerdict { agreement: v.agreement.to_string(), term: v.term.to_string(), counted: false, code: code.to_owned(), reason }
-                        }
+                        Outcome::Counted { rule, .. } => LineVerdict {
+                            agreement: v.agreement.to_string(),
+                            term: v.term.to_string(),
+                            counted: true,
+                            code: String::new(),
+                            reason: rule,
+                        },
+                        Outcome::Not { code, reason } => LineVerdict {
+                            agreement: v.agreement.to_string(),
+                            term: v.term.to_string(),
+                            counted: false,
+                            code: code.to_owned(),
+                            reason,
+                        },
                     })
                     .collect();
                 let mut steps = steps.clone();
@@ -141,15 +183,31 @@ pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> Pip
                 let partner = master.partner(line.partner_id).map_or_else(String::new, |p| p.code.to_string());
                 steps.push(Step {
                     stage: "normalize",
-                    what: format!("partner {partner}, quantity {} {}, net {} {}", line.quantity, line.unit, line.currency.amount_text(line.net_amount), line.currency),
+                    what: format!(
+                        "partner {partner}, quantity {} {}, net {} {}",
+                        line.quantity,
+                        line.unit,
+                        line.currency.amount_text(line.net_amount),
+                        line.currency
+                    ),
                 });
                 steps.push(Step { stage: "match", what: format!("{counted} of {} terms count it", verdicts.len()) });
                 for s in tx.settlements().await? {
-                    if s.is_out() && tx.settlement_snapshot(s.id, s.revision).await?.contains(&format!("\"document\":\"{number}\"")) {
-                        steps.push(Step { stage: "push", what: format!("behind settlement {} {} ({})", s.id, s.reference, s.state) });
+                    if s.is_out()
+                        && tx.settlement_snapshot(s.id, s.revision).await?.contains(&format!("\"document\":\"{number}\""))
+                    {
+                        steps.push(Step {
+                            stage: "push",
+                            what: format!("behind settlement {} {} ({})", s.id, s.reference, s.state),
+                        });
                     }
                 }
-                journeys.push(Journey { document: document.identity.to_string(), line: line.line_number.to_string(), steps, verdicts });
+                journeys.push(Journey {
+                    document: document.identity.to_string(),
+                    line: line.line_number.to_string(),
+                    steps,
+                    verdicts,
+                });
             }
         }
     }

@@ -59,7 +59,11 @@ pub fn together(versions: &[AgreementVersion]) -> bool {
 /// Reads the sums that decide a partner's figures: its own, or those of all partners together.
 pub async fn sums(tx: &mut Tx, versions: &[AgreementVersion], partner_id: i64) -> StoreResult<Vec<AccumulatorRow>> {
     let Some(newest) = versions.last() else { return Ok(Vec::new()) };
-    if together(versions) { tx.accumulators_of_agreement(&newest.id).await } else { tx.accumulators(partner_id, &newest.id).await }
+    if together(versions) {
+        tx.accumulators_of_agreement(&newest.id).await
+    } else {
+        tx.accumulators(partner_id, &newest.id).await
+    }
 }
 
 /// Evaluates sums. With `cutoff`, only what was sold by that day counts.

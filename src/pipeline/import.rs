@@ -42,14 +42,13 @@ pub async fn import_table(
     progress: &mut dyn FnMut(i64),
 ) -> PipelineResult<Imported> {
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-    let format = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .and_then(|e| Format::from_name(&e.to_ascii_lowercase()))
-        .ok_or_else(|| {
-            crate::core::problem::Problem::new("unknown-format", format!("`{name}` is none of .csv, .xlsx, .ndjson"))
-                .help("canonical tables are CSV, XLSX or NDJSON files")
-        })?;
+    let format =
+        path.extension().and_then(|e| e.to_str()).and_then(|_| Format::from_name(&name.to_ascii_lowercase())).ok_or_else(
+            || {
+                crate::core::problem::Problem::new("unknown-format", format!("`{name}` is none of .csv, .xlsx, .ndjson"))
+                    .help("canonical tables are CSV, XLSX or NDJSON files")
+            },
+        )?;
     let io = |source| PipelineError::Io { what: format!("reading {}", path.display()), source };
     let open = || std::fs::File::open(path).map(|f| std::io::BufReader::with_capacity(1 << 18, f));
     let mut tx = store.begin().await?;
@@ -77,7 +76,9 @@ pub async fn import_table(
         let mut batch: Vec<Row> = Vec::with_capacity(HANDOVER);
         let result = read_rows(table, &format, &mut file, &source, &mut |row| {
             batch.push(row);
-            if batch.len() == HANDOVER && sender.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(HANDOVER))).is_err() {
+            if batch.len() == HANDOVER
+                && sender.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(HANDOVER))).is_err()
+            {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -85,7 +86,7 @@ pub async fn import_table(
         let _ = sender.blocking_send(batch);
         result
     });
-    let delivery = Delivery { archive_id, imported: true, source_rank: IMPORT_RANK, business_day, now };
+    let delivery = Delivery { archive_id, imported: true, replay: false, source_rank: IMPORT_RANK, business_day, now };
     let mut intake = Intake::start(&mut tx, settings, delivery).await?;
     let mut problems = Problems::default();
     let mut rows = 0i64;
@@ -116,7 +117,7 @@ pub async fn import_table(
     let (_, mut documents) = intake.finish().await?;
     if table != Table::Lines {
         documents.pending = 0;
-        let delivery = Delivery { archive_id, imported: true, source_rank: IMPORT_RANK, business_day, now };
+        let delivery = Delivery { archive_id, imported: true, replay: false, source_rank: IMPORT_RANK, business_day, now };
         let mut intake = Intake::start(&mut tx, settings, delivery).await?;
         intake.retry_pending().await?;
     }

@@ -11,7 +11,9 @@ use crate::core::master::Draft;
 use crate::core::master_data::MasterData;
 use crate::core::money::Currency;
 use crate::mapping::{Mapped, RowProblem};
-use crate::store::{DocumentHead, DocumentRow, ErpMemoRow, Identity, MasterChange, NewException, NewLine, PendingRow, Tx, WorkCounts};
+use crate::store::{
+    DocumentHead, DocumentRow, ErpMemoRow, Identity, MasterChange, NewException, NewLine, PendingRow, Tx, WorkCounts,
+};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::BTreeMap;
@@ -26,6 +28,8 @@ pub struct Delivery {
     pub archive_id: i64,
     /// Whether a canonical table is imported by a person.
     pub imported: bool,
+    /// Whether an archived document is read again by a mended mapping: it replaces what it gave before.
+    pub replay: bool,
     /// Rank of the source; the higher one is the record of truth (case 23).
     pub source_rank: i64,
     /// Business day being closed.
@@ -67,6 +71,8 @@ pub struct Intake<'t> {
     all_units_changed: bool,
     counts: WorkCounts,
     documents: DocumentCounts,
+    /// Documents whose content changed, with their net sums before and after.
+    pub(super) changes: Vec<(Identity, crate::core::number::Micros, crate::core::number::Micros)>,
 }
 
 impl<'t> Intake<'t> {
@@ -77,7 +83,8 @@ impl<'t> Intake<'t> {
         let master = tx.master_data().await?;
         let any_merges = master.partners().iter().any(|p| p.merged.is_some());
         let referred = tx.referred_numbers().await?.into_iter().collect();
-        let open_keys = tx.exceptions(&crate::store::ExceptionFilter::default()).await?.into_iter().map(|e| e.dedupe_key).collect();
+        let open_keys =
+            tx.exceptions(&crate::store::ExceptionFilter::default()).await?.into_iter().map(|e| e.dedupe_key).collect();
         let references = tx.settlements().await?.into_iter().map(|s| s.reference).collect();
         Ok(Self {
             tx,
@@ -95,6 +102,7 @@ impl<'t> Intake<'t> {
             all_units_changed: false,
             counts: WorkCounts::default(),
             documents: DocumentCounts::default(),
+            changes: Vec::new(),
         })
     }
 
@@ -120,6 +128,11 @@ impl<'t> Intake<'t> {
 
     /// Takes what is left and gives the counts.
     pub async fn finish(mut self) -> PipelineResult<(WorkCounts, DocumentCounts)> {
+        self.settle().await
+    }
+
+    /// Takes what is left; the intake can still be asked for what changed.
+    pub(super) async fn settle(&mut self) -> PipelineResult<(WorkCounts, DocumentCounts)> {
         self.flush(true).await?;
         if self.all_units_changed {
             let ids: Vec<i64> = self.partner_ids.values().copied().collect();
@@ -157,7 +170,11 @@ impl<'t> Intake<'t> {
                 _ => p.problem.message.clone(),
             })
             .collect();
-        let key = if number.is_empty() { format!("row:{}:{}", self.delivery.archive_id, place.clone().unwrap_or_default()) } else { row_key(&number, &line) };
+        let key = if number.is_empty() {
+            format!("row:{}:{}", self.delivery.archive_id, place.clone().unwrap_or_default())
+        } else {
+            row_key(&number, &line)
+        };
         let new = NewException {
             code: first.problem.code.clone(),
             blocking: true,
@@ -277,7 +294,11 @@ impl<'t> Intake<'t> {
         let mut drafts = std::mem::take(&mut self.waiting);
         if !all {
             let last = drafts.last().map(|d| (d.document_number.clone(), d.document_type));
-            let keep = drafts.iter().rev().take_while(|d| Some((&d.document_number, d.document_type)) == last.as_ref().map(|(n, t)| (n, *t))).count();
+            let keep = drafts
+                .iter()
+                .rev()
+                .take_while(|d| Some((&d.document_number, d.document_type)) == last.as_ref().map(|(n, t)| (n, *t)))
+                .count();
             if keep < drafts.len() {
                 self.waiting = drafts.split_off(drafts.len() - keep);
             }
@@ -363,7 +384,10 @@ impl<'t> Intake<'t> {
                     let new = NewException {
                         code: code.into(),
                         subject: group.identity.to_string(),
-                        message: format!("first seen after partner `{}` was merged; it is counted for the survivor", first.partner),
+                        message: format!(
+                            "first seen after partner `{}` was merged; it is counted for the survivor",
+                            first.partner
+                        ),
                         help: Some("check whose purchase it was".into()),
                         partner: Some(first.partner.clone()),
                         on_date: Some(group.document_date),
@@ -418,7 +442,9 @@ impl<'t> Intake<'t> {
                 code: "unknown-own-reference".into(),
                 blocking: true,
                 subject: group.identity.to_string(),
-                message: format!("carries the settlement reference `{reference}`, which no settlement of ours has; it is not counted"),
+                message: format!(
+                    "carries the settlement reference `{reference}`, which no settlement of ours has; it is not counted"
+                ),
                 help: Some("correct the reference in the source, or confirm that it is not a sale".into()),
                 partner: Some(first.partner.clone()),
                 on_date: Some(group.document_date),
@@ -431,14 +457,26 @@ impl<'t> Intake<'t> {
     }
 
     /// Compares with the known state; gives the lines of a new version, or `None` when nothing is to be stored.
-    async fn next_version(&mut self, group: &Group, old: &DocumentRow, mut head: DocumentHead, next_line: &mut i64) -> PipelineResult<Option<Vec<NewLine>>> {
+    async fn next_version(
+        &mut self,
+        group: &Group,
+        old: &DocumentRow,
+        mut head: DocumentHead,
+        next_line: &mut i64,
+    ) -> PipelineResult<Option<Vec<NewLine>>> {
         if old.head.source_rank > head.source_rank {
             self.compare_routes(group, old).await?;
             self.documents.unchanged += 1;
             self.counts.rows_out += i64::try_from(group.lines.len()).unwrap_or(0);
             return Ok(None);
         }
-        let same_delivery = old.head.archive_id == head.archive_id
+        if self.delivery.replay && old.head.archive_id != head.archive_id {
+            // A later delivery said something newer about it.
+            self.documents.unchanged += 1;
+            return Ok(None);
+        }
+        let same_delivery = !self.delivery.replay
+            && old.head.archive_id == head.archive_id
             && VersionKey::of_head(&old.head) == group.key
             && old.head.source_rank == head.source_rank;
         if same_delivery {
@@ -461,6 +499,16 @@ impl<'t> Intake<'t> {
             return Ok(None);
         }
         self.documents.changed += 1;
+        if self.delivery.replay {
+            let before = match old.head.partner_id {
+                Some(partner_id) => {
+                    self.tx.lines_of_version(partner_id, old.id, old.head.version).await?.iter().map(|l| l.line.net_amount).sum()
+                }
+                None => crate::core::number::Micros::ZERO,
+            };
+            let after = group.lines.iter().filter_map(|l| l.net_amount).sum();
+            self.changes.push((group.identity.clone(), before, after));
+        }
         if self.delivery.imported
             && let Some(partner_id) = old.head.partner_id
         {
@@ -480,7 +528,8 @@ impl<'t> Intake<'t> {
     /// Two routes delivered the same document: the record of truth stays, a difference is shown (case 23).
     async fn compare_routes(&mut self, group: &Group, old: &DocumentRow) -> PipelineResult<()> {
         let Some(partner_id) = old.head.partner_id else { return Ok(()) };
-        let ours: i64 = self.tx.lines_of_version(partner_id, old.id, old.head.version).await?.iter().map(|l| l.line.net_amount.0).sum();
+        let ours: i64 =
+            self.tx.lines_of_version(partner_id, old.id, old.head.version).await?.iter().map(|l| l.line.net_amount.0).sum();
         let theirs: i64 = group.lines.iter().filter_map(|l| l.net_amount).map(|m| m.0).sum();
         if ours != theirs {
             let difference = crate::core::number::Micros(theirs - ours);
@@ -488,7 +537,10 @@ impl<'t> Intake<'t> {
             let new = NewException {
                 code: "routes-differ".into(),
                 subject: group.identity.to_string(),
-                message: format!("two routes delivered it and differ by {}; the record of truth is counted", difference.abs().to_text(digits)),
+                message: format!(
+                    "two routes delivered it and differ by {}; the record of truth is counted",
+                    difference.abs().to_text(digits)
+                ),
                 help: Some("find out which of the two is right and correct it in its source".into()),
                 partner: Some(old.head.partner_code.clone()),
                 document_id: Some(old.id),
@@ -564,7 +616,12 @@ impl<'t> Intake<'t> {
     }
 
     /// Resolves the lines of a version; those that cannot be resolved wait with an exception.
-    pub(super) async fn resolve_lines(&mut self, group: &Group, document: &DocumentRow, next_line: &mut i64) -> PipelineResult<Vec<NewLine>> {
+    pub(super) async fn resolve_lines(
+        &mut self,
+        group: &Group,
+        document: &DocumentRow,
+        next_line: &mut i64,
+    ) -> PipelineResult<Vec<NewLine>> {
         let mut lines = Vec::with_capacity(group.lines.len());
         let mut seen: HashSet<&str> = HashSet::new();
         for draft in &group.lines {
@@ -593,20 +650,38 @@ impl<'t> Intake<'t> {
     /// What of a line is not known: (code, message, help).
     fn unresolved(&self, draft: &DraftLine, document: &DocumentRow) -> Vec<(&'static str, String, &'static str)> {
         let mut missing = Vec::new();
-        if document.head.partner_id.is_none() || (draft.partner != document.head.partner_code && !self.partner_ids.contains_key(&draft.partner)) {
-            missing.push(("unknown-partner", format!("partner `{}` is not known", draft.partner), "import or pull the partner, or record the code as an alias of one"));
+        if document.head.partner_id.is_none()
+            || (draft.partner != document.head.partner_code && !self.partner_ids.contains_key(&draft.partner))
+        {
+            missing.push((
+                "unknown-partner",
+                format!("partner `{}` is not known", draft.partner),
+                "import or pull the partner, or record the code as an alias of one",
+            ));
         } else if draft.partner != document.head.partner_code {
-            missing.push(("mixed-partners", format!("names partner `{}`, but its document belongs to `{}`", draft.partner, document.head.partner_code), "a document has one partner; correct the mapping or the source"));
+            missing.push((
+                "mixed-partners",
+                format!("names partner `{}`, but its document belongs to `{}`", draft.partner, document.head.partner_code),
+                "a document has one partner; correct the mapping or the source",
+            ));
         }
         if let Some(code) = &draft.item
             && !self.item_ids.contains_key(code)
         {
-            missing.push(("unknown-item", format!("item `{code}` is not known"), "import or pull the item; the line is counted by itself once it is known"));
+            missing.push((
+                "unknown-item",
+                format!("item `{code}` is not known"),
+                "import or pull the item; the line is counted by itself once it is known",
+            ));
         }
         if let Some(code) = &draft.currency
             && Currency::parse(code).is_none()
         {
-            missing.push(("unknown-currency", format!("`{code}` is not a currency code"), "map the source's currency to its ISO 4217 code"));
+            missing.push((
+                "unknown-currency",
+                format!("`{code}` is not a currency code"),
+                "map the source's currency to its ISO 4217 code",
+            ));
         }
         if draft.net_amount.is_none() && draft.quantity.is_none() {
             missing.push(("no-figures", "has neither an amount nor a quantity".to_owned(), "map net_amount or quantity"));
@@ -614,7 +689,12 @@ impl<'t> Intake<'t> {
         missing
     }
 
-    async fn clear_row_exceptions(&mut self, draft: &DraftLine, unresolved: &[(&'static str, String, &'static str)], document: &DocumentRow) -> PipelineResult<()> {
+    async fn clear_row_exceptions(
+        &mut self,
+        draft: &DraftLine,
+        unresolved: &[(&'static str, String, &'static str)],
+        document: &DocumentRow,
+    ) -> PipelineResult<()> {
         let key = row_key(&draft.document_number, &draft.line_number);
         if self.open_keys.remove(&key) {
             self.tx.clear_exception(&key, "the row was read", self.delivery.now).await?;
@@ -628,7 +708,12 @@ impl<'t> Intake<'t> {
         Ok(())
     }
 
-    async fn hold_line(&mut self, draft: &DraftLine, document: &DocumentRow, unresolved: &[(&'static str, String, &'static str)]) -> PipelineResult<()> {
+    async fn hold_line(
+        &mut self,
+        draft: &DraftLine,
+        document: &DocumentRow,
+        unresolved: &[(&'static str, String, &'static str)],
+    ) -> PipelineResult<()> {
         self.documents.pending += 1;
         for (code, message, help) in unresolved {
             let new = NewException {
@@ -674,7 +759,8 @@ impl<'t> Intake<'t> {
                 document.head.partner_id = self.partner_ids.get(&document.head.partner_code).copied();
             }
             let Some(partner_id) = document.head.partner_id else { continue };
-            let drafts: Vec<DraftLine> = rows.into_iter().filter(|r| r.version == document.head.version).map(|r| r.draft).collect();
+            let drafts: Vec<DraftLine> =
+                rows.into_iter().filter(|r| r.version == document.head.version).map(|r| r.draft).collect();
             if drafts.iter().all(|d| !self.unresolved(d, &document).is_empty()) {
                 continue;
             }

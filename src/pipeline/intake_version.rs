@@ -23,7 +23,11 @@ pub(super) struct VersionKey {
 impl VersionKey {
     /// The key of a stored document.
     pub fn of_head(head: &DocumentHead) -> Self {
-        Self { changed_at: head.changed_at, sequence: head.sequence, status: DocumentStatus::from_word(&head.status).unwrap_or_default() }
+        Self {
+            changed_at: head.changed_at,
+            sequence: head.sequence,
+            status: DocumentStatus::from_word(&head.status).unwrap_or_default(),
+        }
     }
     /// Whether this state is older. Without change information the later arrival is the newer state.
     pub fn is_older_than(&self, known: &Self) -> bool {
@@ -115,8 +119,18 @@ impl Group {
                 number(&mut text, figure);
             }
             for value in [
-                &l.item, &l.unit, &l.currency, &l.refers_to_document, &l.refers_to_line, &l.ship_to, &l.end_customer, &l.authorization,
-                &l.order_type, &l.payment_terms, &l.territory, &l.our_reference,
+                &l.item,
+                &l.unit,
+                &l.currency,
+                &l.refers_to_document,
+                &l.refers_to_line,
+                &l.ship_to,
+                &l.end_customer,
+                &l.authorization,
+                &l.order_type,
+                &l.payment_terms,
+                &l.territory,
+                &l.our_reference,
             ] {
                 field(&mut text, value.as_deref().unwrap_or_default());
             }
@@ -130,7 +144,14 @@ impl Group {
     }
 
     /// The stored form of a resolved line; `None` when its currency is not one.
-    pub fn new_line(&self, id: i64, l: &DraftLine, document: &DocumentRow, item_id: Option<i64>, default: Currency) -> Option<NewLine> {
+    pub fn new_line(
+        &self,
+        id: i64,
+        l: &DraftLine,
+        document: &DocumentRow,
+        item_id: Option<i64>,
+        default: Currency,
+    ) -> Option<NewLine> {
         let currency = match &l.currency {
             Some(code) => Currency::parse(code)?,
             None => default,

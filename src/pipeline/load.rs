@@ -4,6 +4,7 @@
 //! every change is a new version (case 14).
 
 use super::{PipelineResult, Runtime};
+use crate::config::FileTrust;
 use crate::core::agreement::AgreementVersion;
 use crate::core::problem::{Place, Problem, Problems};
 use crate::store::{NewAgreementVersion, Tx};
@@ -29,12 +30,12 @@ pub struct Loaded {
 /// Loads the agreement files of the workspace.
 pub async fn agreements(runtime: &Runtime) -> PipelineResult<Loaded> {
     let policy = &runtime.workspace.config.approval;
-    let entry = Entry { by: &policy.file_author, trusted: policy.agreement_files_trusted() };
+    let entry = Entry { by: &policy.file_author, trusted: policy.agreement_files == FileTrust::Trusted };
     let mut loaded = Loaded::default();
     let mut problems = Problems::default();
     let mut tx = runtime.store.begin().await?;
-    for file in &runtime.workspace.agreements {
-        match enter(runtime, &mut tx, &file.version, &file.name, &file.text, entry).await? {
+    for (version, file) in &runtime.workspace.agreements {
+        match enter(runtime, &mut tx, version, &file.path, &file.text, entry).await? {
             Ok(true) => loaded.entered += 1,
             Ok(false) => loaded.known += 1,
             Err(problem) => problems.push(problem),
@@ -81,13 +82,26 @@ pub async fn enter(
             .help(format!("put the old text back and write a second file with `version = {}` and `valid_from`", number + 1))));
         }
     }
-    if number > 1 && tx.agreement(&version.id, number - 1).await?.is_none() && !runtime.workspace.agreements.iter().any(|f| f.version.id == version.id && f.version.version + 1 == version.version) {
-        return Ok(Err(Problem::new("agreement-version-gap", format!("version {number} of `{}` has no version {} before it", version.id, number - 1))
-            .at(place)
-            .help("versions are numbered 1, 2, ... without holes")));
+    if number > 1
+        && tx.agreement(&version.id, number - 1).await?.is_none()
+        && !runtime.workspace.agreements.iter().any(|(f, _)| f.id == version.id && f.version + 1 == version.version)
+    {
+        return Ok(Err(Problem::new(
+            "agreement-version-gap",
+            format!("version {number} of `{}` has no version {} before it", version.id, number - 1),
+        )
+        .at(place)
+        .help("versions are numbered 1, 2, ... without holes")));
     }
     let state = if entry.trusted { "active" } else { "submitted" };
-    let new = NewAgreementVersion { body: version, state, source_name: name, source_sha256: &sha256, source_text: text, entered_by: entry.by };
+    let new = NewAgreementVersion {
+        body: version,
+        state,
+        source_name: name,
+        source_sha256: &sha256,
+        source_text: text,
+        entered_by: entry.by,
+    };
     tx.put_agreement(&new, now).await?;
     if entry.trusted {
         tx.mark_agreement(&version.id, &format!("version {number} valid from {}", version.valid_from)).await?;
@@ -106,8 +120,12 @@ pub async fn approve(runtime: &Runtime, id: &str, version: i64, user: &crate::st
     let refusal = match &found {
         None => Some(format!("there is no version {version} of `{id}`")),
         Some(row) if row.state != "submitted" => Some(format!("{subject} is {}", row.state)),
-        Some(row) if row.entered_by == user.name => Some(format!("{} entered {subject}; somebody else has to approve it", user.name)),
-        Some(_) if !matches!(user.role.as_str(), "finance-approver" | "admin") => Some(format!("{} ({}) may not approve agreements", user.name, user.role)),
+        Some(row) if row.entered_by == user.name => {
+            Some(format!("{} entered {subject}; somebody else has to approve it", user.name))
+        }
+        Some(_) if !matches!(user.role.as_str(), "finance-approver" | "admin") => {
+            Some(format!("{} ({}) may not approve agreements", user.name, user.role))
+        }
         Some(_) => None,
     };
     let detail = serde_json::json!({ "refused": refusal });

@@ -77,7 +77,15 @@ impl MailRows for Rows<'_> {
             return Err(RowsError::LeaseLost);
         }
         let moved = tx
-            .move_mail(id, from.word(), change.state.word(), i64::from(change.attempts), change.next_attempt_at, change.last_answer.as_deref(), now)
+            .move_mail(
+                id,
+                from.word(),
+                change.state.word(),
+                i64::from(change.attempts),
+                change.next_attempt_at,
+                change.last_answer.as_deref(),
+                now,
+            )
             .await?;
         if change.state == MailState::Sent {
             // The server has it, the row does not say so yet: the gap that ends uncertain.
@@ -118,6 +126,9 @@ impl MailContent for Content<'_> {
         let statement = tx.statement(stored).await?.ok_or_else(|| RowsError::Content(format!("statement {stored} is gone")))?;
         let rendered = (self.render)(&statement).map_err(content)?;
         let from = &self.runtime.workspace.config.mail.from;
-        Ok(Composed { partner_code: statement.partner, mail: rendered.mail(from, &row.contact, &row.message_id, self.runtime.clock.now()) })
+        Ok(Composed {
+            partner_code: statement.partner,
+            mail: rendered.mail(from, &row.contact, &row.message_id, self.runtime.clock.now()),
+        })
     }
 }

@@ -26,7 +26,11 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let outcome = fold(&mut tx, runtime, request.business_day, now).await?;
-    if request.dry_run { tx.rollback().await? } else { tx.commit().await? }
+    if request.dry_run {
+        tx.rollback().await?
+    } else {
+        tx.commit().await?
+    }
     Ok(outcome)
 }
 
@@ -45,6 +49,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
 
     // Scopes that are built anew.
     let mut rebuilt = Accumulator::new();
+    let mut rebuilt_new = 0i64;
     if !marked_agreements.is_empty() || !marked_partners.is_empty() {
         for (agreement, reason) in &marked_agreements {
             for partner in tx.accumulated_partners(agreement).await? {
@@ -62,6 +67,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             let mut after = 0;
             loop {
                 let (rows, next) = page(tx, after).await?;
+                rebuilt_new += i64::try_from(rows.iter().filter(|r| r.line.id > folded).count()).unwrap_or(0);
                 for document in documents(&rows) {
                     matcher.fold(&document_of(&document), 1, &mut rebuilt);
                 }
@@ -80,7 +86,8 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             }
         }
     }
-    let is_marked = |agreement: &str, partner: i64| marked_agreements.contains_key(agreement) || marked_partners.contains_key(&partner);
+    let is_marked =
+        |agreement: &str, partner: i64| marked_agreements.contains_key(agreement) || marked_partners.contains_key(&partner);
 
     // New lines and superseded versions of everything else.
     let mut fresh = Accumulator::new();
@@ -94,7 +101,12 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
                 matcher.fold(&facts, -1, &mut taken);
                 for (cell, _) in taken.iter() {
                     if let Some(id) = matcher.agreement_id(cell.key.agreement) {
-                        note(&mut causes, cell.key.partner_id, id, format!("{} {} has a new state", facts.document_type, facts.number));
+                        note(
+                            &mut causes,
+                            cell.key.partner_id,
+                            id,
+                            format!("{} {} has a new state", facts.document_type, facts.number),
+                        );
                     }
                 }
                 fresh.merge(taken);
@@ -115,7 +127,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             }
         }
     } else {
-        lines_in = last - folded;
+        lines_in = rebuilt_new;
     }
 
     let mut changed = 0i64;
@@ -129,7 +141,11 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             let Some(term) = matcher.term_id(cell.key.agreement, cell.key.term) else { continue };
             changed += 1;
             if anew {
-                let reason = marked_partners.get(&cell.key.partner_id).or_else(|| marked_agreements.get(&**agreement)).cloned().unwrap_or_default();
+                let reason = marked_partners
+                    .get(&cell.key.partner_id)
+                    .or_else(|| marked_agreements.get(&**agreement))
+                    .cloned()
+                    .unwrap_or_default();
                 note(&mut causes, cell.key.partner_id, agreement, reason);
             } else {
                 note(&mut causes, cell.key.partner_id, agreement, String::new());
@@ -151,13 +167,31 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
         }
     }
     rows.sort_by(|a, b| {
-        (a.partner_id, &a.agreement, &a.term, a.period_from, a.part, a.bucket, a.version).cmp(&(b.partner_id, &b.agreement, &b.term, b.period_from, b.part, b.bucket, b.version))
+        (a.partner_id, &a.agreement, &a.term, a.period_from, a.part, a.bucket, a.version).cmp(&(
+            b.partner_id,
+            &b.agreement,
+            &b.term,
+            b.period_from,
+            b.part,
+            b.bucket,
+            b.version,
+        ))
     });
     let first_load = folded == 0 && all_marked;
-    if first_load { tx.insert_accumulators(&rows).await? } else { tx.add_to_accumulators(&rows).await? }
+    if first_load {
+        tx.insert_accumulators(&rows).await?
+    } else {
+        tx.add_to_accumulators(&rows).await?
+    }
     for ((partner, agreement), reasons) in &causes {
         let text = reasons.iter().filter(|r| !r.is_empty()).take(20).cloned().collect::<Vec<_>>().join("; ");
-        let months = months.get(&(*partner, agreement.clone())).into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let months = months
+            .get(&(*partner, agreement.clone()))
+            .into_iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
         tx.mark_key(*partner, agreement, &text, &months).await?;
     }
     let exceptions = raise(tx, &matcher, &[&rebuilt, &fresh], &marked_agreements, &marked_partners, business_day, now).await?;
@@ -262,7 +296,8 @@ async fn raise(
             if marked != (index == 0) {
                 continue;
             }
-            let key = format!("{}:{}", line_key(problem.code, problem.document_id, &problem.line_id.to_string()), problem.agreement);
+            let key =
+                format!("{}:{}", line_key(problem.code, problem.document_id, &problem.line_id.to_string()), problem.agreement);
             if !keys.insert(key.clone()) {
                 continue;
             }

@@ -4,7 +4,6 @@
 //! what the one before committed and commits its own work; nothing is handed over in memory, so a
 //! process killed anywhere goes on from the last commit.
 
-pub mod ws_stub;
 pub mod accrue;
 pub mod approve;
 pub mod catalog;
@@ -23,13 +22,14 @@ pub mod propose;
 pub mod pull;
 pub mod push;
 pub mod reconcile;
+pub mod replay;
 pub mod run;
 pub mod snapshot;
 pub mod stages;
 pub mod statements;
 
 use crate::clock::Clock;
-use crate::pipeline::ws_stub::Workspace;
+use crate::config::Workspace;
 use crate::core::money::Currency;
 use crate::core::period::FiscalCalendar;
 use crate::core::problem::Problems;

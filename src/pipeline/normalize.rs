@@ -55,13 +55,13 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
 }
 
 /// How archived documents of one mapping are read.
-enum Reader {
+pub(super) enum Reader {
     Canonical(Table),
     Mapped(Box<Mapping>),
 }
 
 impl Reader {
-    fn open(runtime: &Runtime, archive: &ArchiveMeta) -> PipelineResult<Self> {
+    pub(super) fn open(runtime: &Runtime, archive: &ArchiveMeta) -> PipelineResult<Self> {
         let name = archive.mapping.as_deref().unwrap_or_default();
         if let Some(table) = name.strip_prefix("canonical-").and_then(Table::from_word) {
             return Ok(Self::Canonical(table));
@@ -75,15 +75,13 @@ impl Reader {
     fn format(&self, archive: &ArchiveMeta) -> Format {
         match self {
             Self::Mapped(mapping) => mapping.format_for(&archive.name),
-            Self::Canonical(_) => {
-                let ending = archive.name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
-                Format::from_name(&ending).unwrap_or(Format::Csv(crate::formats::CsvOptions::default()))
-            }
+            Self::Canonical(_) => Format::from_name(&archive.name.to_ascii_lowercase())
+                .unwrap_or(Format::Csv(crate::formats::CsvOptions::default())),
         }
     }
 
     /// Maps a whole document; rows come in source order.
-    fn rows(&self, runtime: &Runtime, archive: &ArchiveMeta, bytes: &[u8]) -> Result<Vec<Mapped>, FormatError> {
+    pub(super) fn rows(&self, runtime: &Runtime, archive: &ArchiveMeta, bytes: &[u8]) -> Result<Vec<Mapped>, FormatError> {
         let mut rows = Vec::new();
         let mut input = bytes;
         let context = Context {
@@ -112,7 +110,12 @@ impl Reader {
     }
 }
 
-async fn one(runtime: &Runtime, request: &RunRequest, archive: &ArchiveMeta, reader: &Reader) -> PipelineResult<(WorkCounts, DocumentCounts)> {
+async fn one(
+    runtime: &Runtime,
+    request: &RunRequest,
+    archive: &ArchiveMeta,
+    reader: &Reader,
+) -> PipelineResult<(WorkCounts, DocumentCounts)> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let bytes = tx.archived_bytes(archive.id).await?;
@@ -140,6 +143,7 @@ async fn one(runtime: &Runtime, request: &RunRequest, archive: &ArchiveMeta, rea
             let delivery = Delivery {
                 archive_id: archive.id,
                 imported: false,
+                replay: false,
                 source_rank: catalog::source_rank(&runtime.workspace, &archive.connector, &archive.feed),
                 business_day: request.business_day,
                 now,
@@ -161,7 +165,8 @@ async fn one(runtime: &Runtime, request: &RunRequest, archive: &ArchiveMeta, rea
 async fn retry(runtime: &Runtime, request: &RunRequest) -> PipelineResult<i64> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
-    let delivery = Delivery { archive_id: 0, imported: false, source_rank: 0, business_day: request.business_day, now };
+    let delivery =
+        Delivery { archive_id: 0, imported: false, replay: false, source_rank: 0, business_day: request.business_day, now };
     let mut intake = Intake::start(&mut tx, &runtime.settings, delivery).await?;
     let through = intake.retry_pending().await?;
     tx.commit().await?;

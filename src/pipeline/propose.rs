@@ -25,12 +25,22 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     lease.check()?;
     let mut tx = runtime.store.begin().await?;
     let outcome = propose(runtime, &mut tx, request.business_day, "daemon", None).await?;
-    if request.dry_run { tx.rollback().await? } else { tx.commit().await? }
+    if request.dry_run {
+        tx.rollback().await?
+    } else {
+        tx.commit().await?
+    }
     Ok(outcome)
 }
 
 /// Proposes what is due on the day, of one agreement or of all. `maker` counts as who prepared it.
-pub async fn propose(runtime: &Runtime, tx: &mut Tx, business_day: NaiveDate, maker: &str, only: Option<&str>) -> PipelineResult<StageOutcome> {
+pub async fn propose(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    business_day: NaiveDate,
+    maker: &str,
+    only: Option<&str>,
+) -> PipelineResult<StageOutcome> {
     let versions = tx.active_agreements().await?;
     let codes = accrue::codes(tx).await?;
     let mut outcome = StageOutcome::default();
@@ -54,7 +64,8 @@ pub async fn propose(runtime: &Runtime, tx: &mut Tx, business_day: NaiveDate, ma
         for settlement in tx.settlements().await?.iter().filter(|s| s.agreement == agreement) {
             payees.entry(settlement.payee.clone()).or_default();
         }
-        let shared: Vec<AccumulatorRow> = if figures::together(&versions) { payees.values().flatten().cloned().collect() } else { Vec::new() };
+        let shared: Vec<AccumulatorRow> =
+            if figures::together(&versions) { payees.values().flatten().cloned().collect() } else { Vec::new() };
         let settled = settled_parts(tx, agreement).await?;
         for (payee, rows) in payees {
             outcome.count_in += 1;
@@ -133,13 +144,21 @@ impl Case<'_> {
         }
     }
 
-    async fn periods(&self, tx: &mut Tx, periods: &[Period], rows: &[AccumulatorRow], settled: &BTreeMap<Key, Micros>) -> PipelineResult<Vec<Done>> {
+    async fn periods(
+        &self,
+        tx: &mut Tx,
+        periods: &[Period],
+        rows: &[AccumulatorRow],
+        settled: &BTreeMap<Key, Micros>,
+    ) -> PipelineResult<Vec<Done>> {
         let mut done = Vec::new();
         let known = tx.settlements_of(&self.newest.id, self.payee).await?;
         // What earlier periods of this pass are about to pay counts as paid for later ones.
-        let mut paid: BTreeMap<Key, Micros> = settled.iter().filter(|(key, _)| self.belongs(key.0)).map(|(k, v)| (k.clone(), *v)).collect();
+        let mut paid: BTreeMap<Key, Micros> =
+            settled.iter().filter(|(key, _)| self.belongs(key.0)).map(|(k, v)| (k.clone(), *v)).collect();
         for (index, period) in periods.iter().enumerate() {
-            let of_period: Vec<&SettlementRow> = known.iter().filter(|s| (s.period_from, s.period_to) == (period.from, period.to)).collect();
+            let of_period: Vec<&SettlementRow> =
+                known.iter().filter(|s| (s.period_from, s.period_to) == (period.from, period.to)).collect();
             let newest = of_period.iter().max_by_key(|s| s.number);
             let is_last = index + 1 == periods.len();
             let open = newest.filter(|s| !s.is_out() && s.state != "refused");
@@ -180,7 +199,15 @@ impl Case<'_> {
         figures::figures(self.versions, rows, &self.runtime.settings.calendar, Some(cutoff), &rank)
     }
 
-    async fn row(&self, tx: &mut Tx, period: Period, number: i64, due: Micros, parts: &[SettlementPart], figures: &[KeyFigure]) -> PipelineResult<(SettlementRow, String)> {
+    async fn row(
+        &self,
+        tx: &mut Tx,
+        period: Period,
+        number: i64,
+        due: Micros,
+        parts: &[SettlementPart],
+        figures: &[KeyFigure],
+    ) -> PipelineResult<(SettlementRow, String)> {
         let payable = due > Micros::ZERO && due >= self.newest.settlement.minimum;
         let amount = if payable { due } else { Micros::ZERO };
         let lines = snapshot::lines(self.runtime, tx, self.versions, figures, period.to, |id| self.belongs(id)).await?;
@@ -219,7 +246,15 @@ impl Case<'_> {
         Ok((row, text))
     }
 
-    async fn create(&self, tx: &mut Tx, period: Period, number: i64, due: Micros, parts: &[SettlementPart], figures: &[KeyFigure]) -> PipelineResult<Done> {
+    async fn create(
+        &self,
+        tx: &mut Tx,
+        period: Period,
+        number: i64,
+        due: Micros,
+        parts: &[SettlementPart],
+        figures: &[KeyFigure],
+    ) -> PipelineResult<Done> {
         if due.is_zero() || (number > 1 && (due < Micros::ZERO || due < self.newest.settlement.minimum)) {
             return Ok(Done::Same);
         }
@@ -234,12 +269,21 @@ impl Case<'_> {
         Ok(if payable { Done::Proposed } else { Done::Carried })
     }
 
-    async fn revise(&self, tx: &mut Tx, open: &SettlementRow, period: Period, due: Micros, parts: &[SettlementPart], figures: &[KeyFigure]) -> PipelineResult<Done> {
+    async fn revise(
+        &self,
+        tx: &mut Tx,
+        open: &SettlementRow,
+        period: Period,
+        due: Micros,
+        parts: &[SettlementPart],
+        figures: &[KeyFigure],
+    ) -> PipelineResult<Done> {
         let (mut row, text) = self.row(tx, period, open.number, due, parts, figures).await?;
         row.id = open.id;
         row.reference.clone_from(&open.reference);
         let payable = row.state == "proposed";
-        if row.fingerprint == open.fingerprint && (row.amount_u, row.carried_forward_u) == (open.amount_u, open.carried_forward_u) {
+        if row.fingerprint == open.fingerprint && (row.amount_u, row.carried_forward_u) == (open.amount_u, open.carried_forward_u)
+        {
             if payable && open.state != "rejected" {
                 self.standing(tx, open.id).await?;
             }
@@ -303,6 +347,13 @@ fn due_parts(figures: &[KeyFigure], paid: &BTreeMap<Key, Micros>, belongs: impl 
     }
     due.into_iter()
         .filter(|(_, amount)| !amount.is_zero())
-        .map(|((partner_id, term, period_from, period_to, part), amount)| SettlementPart { partner_id, term, period_from, period_to, part, amount_u: amount.0 })
+        .map(|((partner_id, term, period_from, period_to, part), amount)| SettlementPart {
+            partner_id,
+            term,
+            period_from,
+            period_to,
+            part,
+            amount_u: amount.0,
+        })
         .collect()
 }

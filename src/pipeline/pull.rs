@@ -22,7 +22,8 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         let driver = match Driver::open(connector, &runtime.workspace.dir) {
             Ok(driver) => driver,
             Err(problem) => {
-                outcome.exceptions += i64::from(fail(runtime, request.business_day, &connector.name, "*", &problem.to_string()).await?);
+                outcome.exceptions +=
+                    i64::from(fail(runtime, request.business_day, &connector.name, "*", &problem.to_string()).await?);
                 continue;
             }
         };
@@ -40,7 +41,8 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
                 }
                 Err(error) => {
                     tracing::error!(connector = %connector.name, feed, "{error}");
-                    outcome.exceptions += i64::from(fail(runtime, request.business_day, &connector.name, &feed, &error.to_string()).await?);
+                    outcome.exceptions +=
+                        i64::from(fail(runtime, request.business_day, &connector.name, &feed, &error.to_string()).await?);
                 }
             }
         }
@@ -81,7 +83,13 @@ pub fn mapping_of(connector: &ConnectorConfig, feed: &str) -> Option<String> {
     connector.feeds.get(feed)?.get("mapping")?.as_str().map(str::to_owned)
 }
 
-async fn pull_feed(runtime: &Runtime, connector: &ConnectorConfig, driver: &Driver, feed: &str, lease: &Lease) -> Result<Stored, DriverError> {
+async fn pull_feed(
+    runtime: &Runtime,
+    connector: &ConnectorConfig,
+    driver: &Driver,
+    feed: &str,
+    lease: &Lease,
+) -> Result<Stored, DriverError> {
     let fault = |error: crate::store::StoreError| DriverError::Sink(Box::new(error));
     let mut tx = runtime.store.read().await.map_err(fault)?;
     let cursor = tx.cursor(&connector.name, feed).await.map_err(fault)?;

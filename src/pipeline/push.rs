@@ -30,7 +30,11 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         count_in: planned,
         count_out: i64::from(report.confirmed),
         exceptions,
-        detail: format!("{planned} handed to the outbox, {} confirmed, {} wait or need a person", report.confirmed, report.problems.len()),
+        detail: format!(
+            "{planned} handed to the outbox, {} confirmed, {} wait or need a person",
+            report.confirmed,
+            report.problems.len()
+        ),
     })
 }
 
@@ -87,7 +91,8 @@ async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> Pipe
 
 /// The memo as it is asked for, now and at every repetition.
 async fn request_of(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<MemoRequest> {
-    let currency = Currency::parse(&settlement.currency).ok_or_else(|| PipelineError::Internal(format!("currency {}", settlement.currency)))?;
+    let currency = Currency::parse(&settlement.currency)
+        .ok_or_else(|| PipelineError::Internal(format!("currency {}", settlement.currency)))?;
     let period = Period { from: settlement.period_from, to: settlement.period_to };
     let label = period_label(period, &runtime.settings.calendar);
     let versions = tx.active_agreements().await?;
@@ -99,7 +104,11 @@ async fn request_of(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) 
     let lines = by_term
         .into_iter()
         .filter(|(_, amount)| !amount.is_zero())
-        .map(|(term, amount)| MemoLine { description: format!("{} {term} {label}", settlement.agreement), amount, gl_expense: None })
+        .map(|(term, amount)| MemoLine {
+            description: format!("{} {term} {label}", settlement.agreement),
+            amount,
+            gl_expense: None,
+        })
         .collect();
     Ok(MemoRequest {
         reference: settlement.reference.clone(),
@@ -211,7 +220,10 @@ impl MemoRows for Rows<'_> {
 
     async fn request(&self, row: &MemoRow) -> Result<MemoRequest, RowsError> {
         let mut tx = self.store.read().await?;
-        let stored = tx.memo(row.settlement_id).await?.ok_or_else(|| RowsError::Unreadable(format!("memo of settlement {} is gone", row.settlement_id)))?;
+        let stored = tx
+            .memo(row.settlement_id)
+            .await?
+            .ok_or_else(|| RowsError::Unreadable(format!("memo of settlement {} is gone", row.settlement_id)))?;
         serde_json::from_str(&stored.request).map_err(|e| RowsError::Unreadable(e.to_string()))
     }
 
@@ -243,9 +255,18 @@ impl MemoRows for Rows<'_> {
                 PushState::Refused => "refused",
             };
             if settlement.state != to {
-                tx.move_settlement(settlement_id, &settlement.state, to, change.document.as_deref(), change.last_answer.as_deref(), now).await?;
+                tx.move_settlement(
+                    settlement_id,
+                    &settlement.state,
+                    to,
+                    change.document.as_deref(),
+                    change.last_answer.as_deref(),
+                    now,
+                )
+                .await?;
                 let detail = serde_json::json!({ "document": change.document, "answer": change.last_answer });
-                tx.audit(now, "daemon", &format!("settlement {to}"), &format!("settlement {settlement_id}"), "done", &detail).await?;
+                tx.audit(now, "daemon", &format!("settlement {to}"), &format!("settlement {settlement_id}"), "done", &detail)
+                    .await?;
             }
             if change.state == PushState::Confirmed {
                 release(&mut tx, &settlement, self.business_day, now).await?;

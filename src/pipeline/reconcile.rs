@@ -58,13 +58,21 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
         seen.push(&s.reference);
         let digits = Currency::parse(&s.currency).map_or(2, Currency::minor_digits);
         let ours = Ours { amount: s.amount(), currency: &s.currency };
-        let found: Vec<_> = theirs.iter().filter(|m| m.reference == s.reference && m.status != "cancelled" && m.status != "draft").collect();
+        let found: Vec<_> =
+            theirs.iter().filter(|m| m.reference == s.reference && m.status != "cancelled" && m.status != "draft").collect();
         let their = found.first().map(|m| Theirs { amount: Micros(m.amount_u), currency: &m.currency });
         let outcome = if found.len() > 1 { Outcome::Duplicate } else { compare(Some(&ours), their.as_ref(), tolerance) };
         if let Outcome::Agrees { difference, .. } = outcome {
             accepted += difference;
         }
-        push(&mut result, &s.reference, Some((&s.currency, s.amount())), found.first().map(|m| (m.currency.as_str(), Micros(m.amount_u), m.document.as_str())), outcome, digits);
+        push(
+            &mut result,
+            &s.reference,
+            Some((&s.currency, s.amount())),
+            found.first().map(|m| (m.currency.as_str(), Micros(m.amount_u), m.document.as_str())),
+            outcome,
+            digits,
+        );
     }
     for m in &theirs {
         let ours = settlements.iter().find(|s| s.reference == m.reference);
@@ -77,12 +85,23 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
     Ok(result)
 }
 
-fn push(result: &mut Reconciliation, reference: &str, ours: Option<(&str, Micros)>, theirs: Option<(&str, Micros, &str)>, outcome: Outcome, digits: u32) {
+fn push(
+    result: &mut Reconciliation,
+    reference: &str,
+    ours: Option<(&str, Micros)>,
+    theirs: Option<(&str, Micros, &str)>,
+    outcome: Outcome,
+    digits: u32,
+) {
     let (difference, limit) = match outcome {
         Outcome::Agrees { difference, limit } | Outcome::Differs { difference, limit } => (Some(difference), Some(limit)),
         _ => (None, None),
     };
-    if matches!(outcome, Outcome::Agrees { .. }) { result.agreeing += 1 } else { result.exceptions += 1 }
+    if matches!(outcome, Outcome::Agrees { .. }) {
+        result.agreeing += 1
+    } else {
+        result.exceptions += 1
+    }
     result.rows.push(Compared {
         reference: reference.to_owned(),
         ours: ours.map(|o| o.1.to_text(digits)),
@@ -105,7 +124,10 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         count_in: i64::try_from(found.rows.len()).unwrap_or(0),
         count_out: found.agreeing,
         exceptions: opened,
-        detail: format!("{} memos agree, {} do not; accepted differences {}", found.agreeing, found.exceptions, found.accepted_differences),
+        detail: format!(
+            "{} memos agree, {} do not; accepted differences {}",
+            found.agreeing, found.exceptions, found.accepted_differences
+        ),
     })
 }
 

@@ -6,6 +6,7 @@
 
 use super::stages::{Stage, StageOutcome};
 use super::{PipelineError, PipelineResult, Runtime};
+use crate::owner::{Life, Owner};
 use crate::store::{RunRow, StageRow};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::sync::Arc;
@@ -58,6 +59,10 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// A lease just claimed. `stop` asks for an end between two steps.
+    pub fn new(run_id: i64, attempt: i64, token: i64, stop: Arc<AtomicBool>) -> Self {
+        Self { run_id, attempt, token, lost: Arc::new(AtomicBool::new(false)), stop }
+    }
     /// Fails when another process took over, or when the process was asked to stop.
     pub fn check(&self) -> PipelineResult<()> {
         if self.lost.load(Ordering::Acquire) {
@@ -70,17 +75,9 @@ impl Lease {
     }
 }
 
-/// `host:pid` of this process.
-pub fn lease_owner() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "localhost".to_owned(), |h| h.trim().to_owned());
-    format!("{host}:{}", std::process::id())
-}
-
-/// Whether a lease owner of this host no longer lives. Owners on other hosts cannot be asked.
+/// Whether the process that holds a lease is known to be gone.
 fn owner_is_dead(owner: &str) -> bool {
-    let mine = lease_owner();
-    let (Some((host, pid)), Some((my_host, _))) = (owner.rsplit_once(':'), mine.rsplit_once(':')) else { return false };
-    host == my_host && !std::path::Path::new("/proc").join(pid).exists() && std::path::Path::new("/proc/self").exists()
+    Owner::parse(owner).is_some_and(|owner| owner.life() == Life::Dead)
 }
 
 /// Marks runs without a sign of life as abandoned; returns them.
@@ -99,7 +96,15 @@ pub async fn release_dead_runs(runtime: &Runtime) -> PipelineResult<Vec<RunRow>>
             continue;
         };
         if tx.abandon_run(run.id, run.lease_token, why, now).await? {
-            tx.audit(now, "daemon", "run abandoned", &format!("run {} {}", run.job, run.run_key), "done", &serde_json::json!({ "why": why })).await?;
+            tx.audit(
+                now,
+                "daemon",
+                "run abandoned",
+                &format!("run {} {}", run.job, run.run_key),
+                "done",
+                &serde_json::json!({ "why": why }),
+            )
+            .await?;
             tracing::warn!(run = run.id, job = %run.job, key = %run.run_key, why, "run abandoned");
             released.push(run);
         }
@@ -114,14 +119,14 @@ pub async fn execute(runtime: &Runtime, request: &RunRequest, stop: Arc<AtomicBo
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let run = tx.request_run(&request.job, &request.key, request.business_day, request.caught_up, now).await?;
-    let Some(token) = tx.claim_run(run.id, &lease_owner(), now + runtime.abandon_after, now).await? else {
+    let Some(token) = tx.claim_run(run.id, &Owner::this_process().to_string(), now + runtime.abandon_after, now).await? else {
         tx.commit().await?;
         return Ok(None);
     };
     tx.commit().await?;
-    let lease = Lease { run_id: run.id, attempt: run.attempt + 1, token, lost: Arc::new(AtomicBool::new(false)), stop };
+    let lease = Lease::new(run.id, run.attempt + 1, token, stop);
     let beat = tokio::spawn(heartbeat(runtime.clone(), lease.clone()));
-    let result = run_stages(runtime, request, &lease).await;
+    let result = carry_out(runtime, request, &lease).await;
     beat.abort();
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
@@ -142,7 +147,8 @@ pub async fn execute(runtime: &Runtime, request: &RunRequest, stop: Arc<AtomicBo
     Ok(Some(RunOutcome { run, stages, open_exceptions, waiting_settlements: i64::try_from(waiting_settlements).unwrap_or(0) }))
 }
 
-async fn run_stages(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<Vec<StageRow>> {
+/// Carries out the stages of a claimed run; renewing the sign of life and ending the run is the caller's.
+pub async fn carry_out(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<Vec<StageRow>> {
     let mut rows = Vec::new();
     for stage in &request.stages {
         lease.check()?;
@@ -164,7 +170,13 @@ async fn run_stages(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> P
     Ok(rows)
 }
 
-async fn record(runtime: &Runtime, lease: &Lease, stage: Stage, outcome: &StageOutcome, started: DateTime<Utc>) -> PipelineResult<StageRow> {
+async fn record(
+    runtime: &Runtime,
+    lease: &Lease,
+    stage: Stage,
+    outcome: &StageOutcome,
+    started: DateTime<Utc>,
+) -> PipelineResult<StageRow> {
     let row = StageRow {
         stage: stage.word().to_owned(),
         count_in: outcome.count_in,

@@ -1,8 +1,8 @@
 //! The stages by name, in their order.
 
-use serde::{Deserialize, Serialize};
 use super::run::{Lease, RunRequest};
 use super::{PipelineResult, Runtime, accrue, matching, normalize, propose, pull, push, reconcile, statements};
+use serde::{Deserialize, Serialize};
 
 crate::core::agreement::words! {
     /// A stage of the nightly job.
@@ -41,8 +41,16 @@ pub struct StageOutcome {
 
 impl Stage {
     /// All stages in their order.
-    pub const ALL: [Stage; 8] =
-        [Stage::Pull, Stage::Normalize, Stage::Match, Stage::Accrue, Stage::Reconcile, Stage::Propose, Stage::Push, Stage::Statements];
+    pub const ALL: [Stage; 8] = [
+        Stage::Pull,
+        Stage::Normalize,
+        Stage::Match,
+        Stage::Accrue,
+        Stage::Reconcile,
+        Stage::Propose,
+        Stage::Push,
+        Stage::Statements,
+    ];
 
     /// Executes the stage.
     pub async fn run(self, runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {

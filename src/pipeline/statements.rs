@@ -5,14 +5,17 @@ use super::figures::{self, KeyFigure};
 use super::run::{Lease, RunRequest, fault_point};
 use super::stages::StageOutcome;
 use super::{PipelineError, PipelineResult, Runtime, accrue};
+use crate::config::MailTransportConfig;
 use crate::core::agreement::{AgreementVersion, Measure, Method, Rule};
 use crate::core::matching::{term_calendar, whole_validity};
 use crate::core::number::Micros;
 use crate::core::period::{Period, period_label};
+use crate::core::problem::Problem;
 use crate::core::statement::{
-    AgreementInput, CarryReason, Language, Statement, StatementException, StatementInput, StatementLine, StatementSettlement, TermInput,
+    AgreementInput, CarryReason, Language, Statement, StatementException, StatementInput, StatementLine, StatementSettlement,
+    TermInput,
 };
-use crate::delivery::mail::MailTransport;
+use crate::delivery::mail::{FolderTransport, MailTransport, SmtpSettings, SmtpTransport};
 use crate::delivery::outbox::{self, MailPauses, Outbox, OutboxReport};
 use crate::delivery::statement::render;
 use crate::store::{ExceptionFilter, MailRow, NewException, PartnerHead, StatementRow, Tx};
@@ -58,7 +61,13 @@ pub async fn partners_with_agreements(runtime: &Runtime) -> PipelineResult<Vec<P
 /// says the same already, or there is nothing to say.
 ///
 /// With `again`, mails are planned for the newest revision even when it is not new.
-pub async fn write(runtime: &Runtime, partner: &PartnerHead, period: Period, business_day: NaiveDate, again: bool) -> PipelineResult<Option<StatementRow>> {
+pub async fn write(
+    runtime: &Runtime,
+    partner: &PartnerHead,
+    period: Period,
+    business_day: NaiveDate,
+    again: bool,
+) -> PipelineResult<Option<StatementRow>> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let latest = tx.latest_statement(&partner.code, period.from, period.to).await?;
@@ -148,7 +157,14 @@ fn content_hash(statement: &Statement) -> PipelineResult<String> {
 }
 
 /// Everything a statement is built from.
-pub async fn input(runtime: &Runtime, tx: &mut Tx, partner: &PartnerHead, period: Period, business_day: NaiveDate, revision: u32) -> PipelineResult<StatementInput> {
+pub async fn input(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    partner: &PartnerHead,
+    period: Period,
+    business_day: NaiveDate,
+    revision: u32,
+) -> PipelineResult<StatementInput> {
     let versions = tx.active_agreements().await?;
     let codes = accrue::codes(tx).await?;
     let mut agreements = Vec::new();
@@ -161,7 +177,9 @@ pub async fn input(runtime: &Runtime, tx: &mut Tx, partner: &PartnerHead, period
         .exceptions(&ExceptionFilter::default())
         .await?
         .into_iter()
-        .filter(|e| e.partner.as_deref() == Some(&partner.code) && e.on_date.is_none_or(|d| d <= period.to) && e.document_id.is_some())
+        .filter(|e| {
+            e.partner.as_deref() == Some(&partner.code) && e.on_date.is_none_or(|d| d <= period.to) && e.document_id.is_some()
+        })
         .map(|e| StatementException { code: e.code, subject: e.subject, message: e.message })
         .collect();
     let audit_head = tx.audit_head().await?;
@@ -198,7 +216,8 @@ async fn agreement_input(
     let calendar = runtime.settings.calendar;
     let rank = |id: i64| codes.get(&id).cloned().unwrap_or_default();
     let rows = figures::sums(tx, versions, partner.id).await?;
-    let mine = |figures: Vec<KeyFigure>| -> Vec<KeyFigure> { figures.into_iter().filter(|f| f.partner_id == partner.id).collect() };
+    let mine =
+        |figures: Vec<KeyFigure>| -> Vec<KeyFigure> { figures.into_iter().filter(|f| f.partner_id == partner.id).collect() };
     let now = mine(figures::figures(versions, &rows, &calendar, Some(period.to), &rank));
     let settlements = tx.settlements_of(id, &partner.code).await?;
     if now.is_empty() && settlements.is_empty() {
@@ -256,7 +275,10 @@ async fn agreement_input(
             tier: figure.tier,
             earned: figure.earned,
             earned_before,
-            booked: booked.get(&(figure.term.clone(), figure.period.from, figure.period.to, figure.part)).copied().unwrap_or_default(),
+            booked: booked
+                .get(&(figure.term.clone(), figure.period.from, figure.period.to, figure.part))
+                .copied()
+                .unwrap_or_default(),
             lines,
         });
     }
@@ -310,7 +332,9 @@ pub async fn send(runtime: &Runtime, lease: &Lease, business_day: NaiveDate) -> 
         let mail = tx.mails().await?.into_iter().find(|m| m.id == *mail_id);
         let new = NewException {
             code: problem.code.clone(),
-            subject: mail.as_ref().map_or_else(|| format!("mail {mail_id}"), |m| format!("mail to {} of {}", m.contact, m.partner_code)),
+            subject: mail
+                .as_ref()
+                .map_or_else(|| format!("mail {mail_id}"), |m| format!("mail to {} of {}", m.contact, m.partner_code)),
             message: problem.message.clone(),
             help: problem.help.clone(),
             partner: mail.map(|m| m.partner_code),
@@ -336,15 +360,28 @@ pub async fn send(runtime: &Runtime, lease: &Lease, business_day: NaiveDate) -> 
     Ok(report)
 }
 
-fn transport(runtime: &Runtime) -> PipelineResult<Option<MailTransport>> {
-    Ok(runtime.workspace.mail_transport()?)
+pub fn transport(runtime: &Runtime) -> PipelineResult<Option<MailTransport>> {
+    let wrong = |e: crate::delivery::mail::MailError| {
+        Problem::new("mail-transport", e.to_string()).help("correct `transport` under [mail] in rebated.toml")
+    };
+    Ok(match &runtime.workspace.config.mail.transport {
+        MailTransportConfig::Folder { path } => {
+            Some(MailTransport::Folder(FolderTransport::new(runtime.workspace.dir.join(path))))
+        }
+        MailTransportConfig::Smtp { url, ca_file } => {
+            let mut settings = SmtpSettings::from_url(url).map_err(wrong)?;
+            settings.ca_file = ca_file.as_ref().map(|file| runtime.workspace.dir.join(file));
+            Some(MailTransport::Smtp(Box::new(SmtpTransport::new(settings).map_err(wrong)?)))
+        }
+    })
 }
 
 async fn send_with(runtime: &Runtime, transport: &MailTransport, lease: Option<&Lease>) -> PipelineResult<OutboxReport> {
     let rows = super::mail_rows::Rows { store: &runtime.store, clock: &runtime.clock, lease };
     let content = super::mail_rows::Content { runtime, render: &render_statement };
     let outbox = Outbox { rows: &rows, content: &content, transport, pauses: MailPauses::default() };
-    let fault = |e: outbox::OutboxError<super::mail_rows::RowsError, super::mail_rows::RowsError>| PipelineError::Internal(e.to_string());
+    let fault =
+        |e: outbox::OutboxError<super::mail_rows::RowsError, super::mail_rows::RowsError>| PipelineError::Internal(e.to_string());
     let mut report = outbox.recover().await.map_err(fault)?;
     report.merge(outbox.pass(|| runtime.clock.now()).await.map_err(fault)?);
     Ok(report)

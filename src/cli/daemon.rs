@@ -1,0 +1,163 @@
+//! `daemon`: schedules unattended until SIGTERM. Only wiring; the loop lives in `daemon`, the work in `pipeline`.
+
+use super::app::{App, Failure, load_workspace};
+use super::{Done, Global};
+use crate::clock::Clock;
+use crate::config::schedule_file::StatementsOn;
+use crate::core::schedule::Step;
+use crate::daemon::alert::{Notice, NoticeKind, Tell};
+use crate::daemon::planner::{Job, Planner, Settings};
+use crate::daemon::serve::{Serving, serve, stop_on_signals};
+use crate::daemon::work::{Ending, Order, StopFlag, Work};
+use crate::delivery::notify::{Alert, AlertKind, Notifier};
+use crate::owner::Owner;
+use crate::pipeline::run::{Lease, RunRequest, carry_out};
+use crate::pipeline::stages::Stage;
+use crate::pipeline::{LogProgress, PipelineError, Runtime, load, statements};
+use chrono::TimeDelta;
+use clap::Args;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// Address of the health pages instead of `web.listen`; `none` for no address
+    #[arg(long)]
+    listen: Option<String>,
+}
+
+pub async fn run(command: Daemon, global: &Global) -> Result<Done, Failure> {
+    let workspace = load_workspace(global)?;
+    let app = App::with(workspace, Clock::System, Arc::new(LogProgress), global.json).await?;
+    let runtime = app.runtime;
+    let config = &runtime.workspace.config;
+    let late_after = TimeDelta::from_std(config.run.late_after).unwrap_or(TimeDelta::hours(2));
+    let jobs: Vec<Job> = runtime
+        .workspace
+        .schedules
+        .iter()
+        .filter(|s| !s.shipped)
+        .map(|s| Job { schedule: s.schedule.clone(), late_after })
+        .collect();
+    if jobs.is_empty() {
+        return Err(Failure::Use("there is no schedule under schedules/; `rebated init` writes schedules/nightly.toml".into()));
+    }
+    let settings = Settings { heartbeat: runtime.heartbeat, abandon_after: runtime.abandon_after, ..Settings::default() };
+    let owner = Owner::this_process().to_string();
+    let planner = Planner::new(Arc::new(runtime.store.clone()), jobs, settings, runtime.clock.clone(), owner);
+    let listen = command.listen.unwrap_or_else(|| config.web.listen.clone());
+    let serving = Serving { listen: (listen != "none").then_some(listen), stop_grace: config.run.stop_grace };
+    let work = Arc::new(Nightly { runtime: runtime.clone() });
+    let tell = Arc::new(Alerts { runtime: runtime.clone() });
+    let stop = stop_on_signals().map_err(|e| Failure::Failed(e.into()))?;
+    serve(planner, work, tell, serving, axum::Router::new(), stop).await.map_err(|e| Failure::Failed(e.into()))?;
+    runtime.store.close().await;
+    Ok(Done::Clean)
+}
+
+/// Carries out orders by the pipeline.
+struct Nightly {
+    runtime: Runtime,
+}
+
+fn stage(step: Step) -> Option<Stage> {
+    Stage::from_word(step.word())
+}
+
+impl Work for Nightly {
+    async fn carry_out(&self, order: Order, stop: StopFlag) -> Ending {
+        let flag = Arc::new(AtomicBool::new(stop.is_raised()));
+        let raised = flag.clone();
+        let mut watched = stop;
+        let watcher = tokio::spawn(async move {
+            watched.raised().await;
+            raised.store(true, Ordering::Release);
+        });
+        let ending = self.order(&order, flag).await;
+        watcher.abort();
+        ending
+    }
+}
+
+impl Nightly {
+    async fn order(&self, order: &Order, stop: Arc<AtomicBool>) -> Ending {
+        let schedule = self.runtime.workspace.schedule(&order.job);
+        let statements_due = schedule.is_some_and(|s| match s.statements {
+            Some(StatementsOn::MonthEnd) => statements::month_ends(&self.runtime, order.business_day),
+            None => false,
+        });
+        let request = RunRequest {
+            job: order.job.clone(),
+            key: order.key.to_string(),
+            business_day: order.business_day,
+            stages: order.steps.iter().filter_map(|s| stage(*s)).collect(),
+            caught_up: order.caught_up,
+            dry_run: false,
+            statements_due,
+        };
+        if let Err(error) = load::agreements(&self.runtime).await {
+            return Ending::Failed(error.to_string());
+        }
+        let lease = Lease::new(order.lease.run_id, order.lease.attempt, order.lease.token, stop);
+        match carry_out(&self.runtime, &request, &lease).await {
+            Ok(stages) => {
+                let exceptions: i64 = stages.iter().map(|s| s.exceptions).sum();
+                Ending::Done { exceptions: u64::try_from(exceptions).unwrap_or(0) }
+            }
+            Err(PipelineError::Stopped) => Ending::HandedBack,
+            Err(error) => Ending::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Tells whom the job's schedule names.
+struct Alerts {
+    runtime: Runtime,
+}
+
+impl Tell for Alerts {
+    async fn tell(&self, notice: Notice) {
+        let Some(schedule) = self.runtime.workspace.schedule(&notice.job) else { return };
+        let notify = &schedule.notify;
+        let (wanted, kind) = match notice.kind {
+            NoticeKind::Failed => (notify.failed, AlertKind::Failed),
+            NoticeKind::Late => (notify.late, AlertKind::Late),
+            NoticeKind::Exceptions => (notify.exceptions, AlertKind::Exceptions),
+        };
+        if !wanted {
+            return;
+        }
+        let config = &self.runtime.workspace.config;
+        let transport = match statements::transport(&self.runtime) {
+            Ok(transport) => transport,
+            Err(error) => {
+                tracing::error!("an alert has no way out by mail: {error}");
+                None
+            }
+        };
+        let notifier = Notifier {
+            mail: transport.as_ref().map(|t| (t, config.mail.from.clone())),
+            recipients: notify.mail.clone(),
+            webhook: notify.webhook.clone(),
+            webhook_timeout: Duration::from_secs(30),
+        };
+        let alert = Alert {
+            kind,
+            company: config.company.name.clone(),
+            job: notice.job.clone(),
+            run_key: notice.key.to_string(),
+            business_day: notice.business_day,
+            attempt: u32::try_from(notice.attempt).unwrap_or(0),
+            summary: notice.summary.clone(),
+            details: notice.details.clone(),
+            at: notice.at,
+        };
+        for failed in notifier.notify(&alert).await {
+            tracing::error!(to = %failed.to, "an alert did not get out: {}", failed.reason);
+        }
+        if let Some(transport) = &transport {
+            transport.close().await;
+        }
+    }
+}

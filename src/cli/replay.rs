@@ -1,0 +1,41 @@
+//! `replay [--mapping M] [--apply]`: archived documents are mapped again; the difference comes first.
+
+use super::Done;
+use super::app::{App, Failure};
+use super::output::{Table, print_json};
+use crate::pipeline::replay::replay;
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Only documents that this mapping reads; all mappings by default
+    #[arg(long)]
+    mapping: Option<String>,
+    /// Only documents received on or after this day
+    #[arg(long, value_name = "DAY")]
+    since: Option<chrono::NaiveDate>,
+    /// Write the difference
+    #[arg(long)]
+    apply: bool,
+}
+
+pub async fn run(command: Replay, app: &App) -> Result<Done, Failure> {
+    let actor = app.actor_name().await?;
+    let report = replay(&app.runtime, command.mapping.as_deref(), command.since, command.apply, &actor, app.today()).await?;
+    if app.json {
+        print_json(&report);
+    } else {
+        let mut table = Table::new(&["document", "what", "net before", "net after"]);
+        for c in &report.changes {
+            table.row(vec![c.document.clone(), c.what.clone(), c.before.clone(), c.after.clone()]);
+        }
+        table.print("no document would change");
+        println!(
+            "{} documents read again, {} rows refused, {}",
+            report.archives,
+            report.refused,
+            if command.apply { "difference written" } else { "nothing written; --apply writes it" }
+        );
+    }
+    Ok(Done::Clean)
+}
