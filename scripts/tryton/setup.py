@@ -66,7 +66,8 @@ INVOICES = [
     ('2026-01-29', 'C-10040', 'PO-4001', [('V-010', '100')]),
     ('2026-02-03', 'C-10010', 'PO-1003', [('P-100', '80'), ('V-020', '30')]),
     ('2026-02-11', 'C-10050', 'PO-5001', [('P-100', '3'), ('P-200', '2'), ('FREIGHT', '1')]),
-    ('2026-02-17', 'C-10010', 'PO-1002', [('P-200', '-5')]),         # a return: a credit note
+    # a return: a credit note, whose line names the line of the order's invoice as its origin
+    ('2026-02-17', 'C-10010', 'PO-1002', [('P-200', '-5')]),
     ('2026-02-24', 'C-10020', 'PO-2002', [('P-100', '18'), ('V-010', '40')]),
     ('2026-03-04', 'C-10010', 'PO-1004', [('P-100', '60'), ('P-200', '20')]),
     ('2026-03-16', 'C-10030', 'PO-3002', [('P-200', '7')]),
@@ -126,6 +127,7 @@ class Company:
         self.products()
         self.customers()
         self.users()
+        self.sold = {}
         documents = [self.document(*row, post=True) for row in INVOICES]
         drafts = [self.document(*row, post=False) for row in DRAFTS]
         return self.seed(documents, drafts)
@@ -252,7 +254,11 @@ class Company:
             line = invoice.lines.new(product=self.product[code])
             line.quantity = float(quantity)
             line.unit_price = Decimal(next(row[3] for row in PRODUCTS if row[0] == code))
+            if line.quantity < 0:
+                line.origin = self.sold[reference, code]
         invoice.save()
+        for line in invoice.lines:
+            self.sold.setdefault((reference, line.product.code), line)
         if post:
             self.post(invoice)
         return {
