@@ -145,8 +145,8 @@ pub enum OutboxError<R: std::error::Error, C: std::error::Error> {
     /// The store failed. An attempt whose outcome could not be written stays `sending`.
     #[error("the outbox could not be read or written: {0}")]
     Rows(#[source] R),
-    /// A message could not be composed.
-    #[error("a mail could not be composed: {0}")]
+    /// The partners' contacts could not be read.
+    #[error("the contacts of a partner could not be read: {0}")]
     Content(#[source] C),
 }
 
@@ -305,7 +305,16 @@ impl<R: MailRows, C: MailContent> Outbox<'_, R, C> {
             .help("send the statement to the partner's present contacts");
             return self.refuse_unsent(row, problem, report).await;
         }
-        let composed = self.content.compose(row).await.map_err(OutboxError::Content)?;
+        let composed = match self.content.compose(row).await {
+            Ok(composed) => composed,
+            Err(error) => {
+                // One statement that cannot be written out does not stop the others.
+                let problem = Problem::new("mail-content", format!("the mail to {} could not be composed: {error}", row.contact))
+                    .help("the mail stays planned; mend the cause and run again");
+                report.problems.push((row.id, problem.at(place(row))));
+                return Ok(Reached::Server);
+            }
+        };
         if composed.partner_code != row.partner_code || !same_address(&address_of(&composed.mail.to), &row.contact) {
             let problem = Problem::new(
                 "mail-wrong-partner",

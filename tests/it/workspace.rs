@@ -69,7 +69,7 @@ fn a_transport_of_another_kind_replaces_the_whole_table() {
         format!("{COMPANY}[mail]\ntransport = {{ type = \"smtp\", url = \"smtps://u:${{SMTP_PASSWORD}}@mail.example:465\" }}\n");
     let dir = folder(&[("rebated.toml", &file)]);
     let workspace = load(&dir, &[("SMTP_PASSWORD", "canary")], &[]).unwrap();
-    let MailTransportConfig::Smtp { url } = &workspace.config.mail.transport else { panic!() };
+    let MailTransportConfig::Smtp { url, .. } = &workspace.config.mail.transport else { panic!() };
     assert_eq!(url.expose_secret(), "smtps://u:canary@mail.example:465");
     let variables =
         [("SMTP_PASSWORD", "canary"), ("REBATED_MAIL_TRANSPORT_TYPE", "folder"), ("REBATED_MAIL_TRANSPORT_PATH", "elsewhere")];

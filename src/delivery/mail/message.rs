@@ -6,6 +6,8 @@
 
 use super::MailError;
 use crate::core::statement::one_line;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -112,7 +114,7 @@ impl OutgoingMail {
         let message = Message::builder()
             .from(from)
             .to(to)
-            .subject(one_line(&self.subject))
+            .raw_header(subject_header(&one_line(&self.subject)))
             .date(self.date.into())
             .message_id(Some(self.message_id.clone()))
             // Out-of-office answers to a nightly batch help nobody (RFC 3834).
@@ -121,6 +123,28 @@ impl OutgoingMail {
             .map_err(|e| build_error(&e))?;
         Ok(BuiltMail { envelope, message_id: self.message_id.clone(), bytes: message.formatted() })
     }
+}
+
+/// The subject, encoded here: the library leaves ASCII words as they are, also a partner's name
+/// that looks like an encoded word and would be shown as something else. Base64 words of whole
+/// characters, at most 75 bytes each with their frame (RFC 2047), one to a line.
+fn subject_header(subject: &str) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str("Subject");
+    if subject.is_ascii() && !subject.contains("=?") {
+        return HeaderValue::new(name, subject.to_owned());
+    }
+    let mut words: Vec<String> = vec![String::new()];
+    for character in subject.chars() {
+        // 45 bytes are 60 in base64, and the frame takes 12.
+        if words.last().is_some_and(|word| word.len() + character.len_utf8() > 45) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(character);
+        }
+    }
+    let encoded: Vec<String> = words.iter().map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word))).collect();
+    HeaderValue::dangerous_new_pre_encoded(name, subject.to_owned(), encoded.join("\r\n "))
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ fn summary(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: 
                     .text(&settlement.period_label)?
                     .text(&code)?
                     .number(&text(settlement.amount), &amount)?
-                    .text(&settlement.state)?;
+                    .text(words.state(&settlement.state))?;
                 row += 1;
             }
         }

@@ -168,7 +168,7 @@ fn agreement(w: &'static Words, currency: Currency, figures: &AgreementFigures) 
                 reference: s.reference.clone(),
                 period: s.period_label.clone(),
                 amount: money(w.language, currency, s.amount),
-                state: s.state.clone(),
+                state: w.state(&s.state).to_owned(),
                 document: s.document.clone(),
             })
             .collect(),

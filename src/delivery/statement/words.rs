@@ -476,6 +476,24 @@ impl Words {
         }
     }
 
+    /// A settlement's state as the partner reads it; words that are not known stay as they are.
+    pub fn state<'a>(&self, state: &'a str) -> &'a str {
+        let [proposed, approved, under_way, done, refused] = match self.language {
+            Language::En => ["proposed", "approved", "under way", "credited", "being clarified"],
+            Language::De => ["vorgeschlagen", "freigegeben", "unterwegs", "gutgeschrieben", "in Klärung"],
+            Language::Es => ["propuesta", "aprobada", "en curso", "abonada", "en aclaración"],
+            Language::Fr => ["proposé", "approuvé", "en cours", "crédité", "en clarification"],
+        };
+        match state {
+            "proposed" => proposed,
+            "approved" => approved,
+            "sending" | "planned" | "sent" | "unknown" => under_way,
+            "confirmed" => done,
+            "refused" => refused,
+            other => other,
+        }
+    }
+
     /// Why something is carried forward.
     pub const fn carry(&self, reason: CarryReason) -> &'static str {
         match (self.language, reason) {

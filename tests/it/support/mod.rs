@@ -5,5 +5,6 @@
 pub mod binary;
 pub mod postgres;
 pub mod proxy;
+pub mod smtp;
 pub mod source;
 pub mod tryton;
