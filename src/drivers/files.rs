@@ -132,20 +132,28 @@ impl FilesDriver {
     pub async fn pull(&self, feed: &str, sink: &mut dyn PageSink) -> Result<PullEnd, DriverError> {
         let feed = self.feed(feed)?;
         let first = feed.candidates()?;
-        let mut end = PullEnd::default();
+        let (mut end, mut trouble) = (PullEnd::default(), None);
         if first.is_empty() {
             return Ok(end);
         }
         tokio::time::sleep(feed.table.settle).await;
         for (name, before) in first {
             let path = feed.folder.join(&name);
-            let Some(bytes) = self.read_settled(&path, before)? else { continue };
+            let bytes = match self.read_settled(&path, before) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => continue,
+                Err(error) => {
+                    trouble.get_or_insert(error);
+                    continue;
+                }
+            };
             let key = format!("{}:{name}", hex(&Sha256::digest(&bytes)));
             let page = RawPage { media_type: media_type(&name).into(), name, bytes, records: None, acknowledge_key: Some(key) };
             sink.page(page).await.map_err(DriverError::Sink)?;
             end.pages += 1;
         }
-        Ok(end)
+        // One bad file does not keep the others out, but it is told.
+        trouble.map_or(Ok(end), Err)
     }
 
     /// The bytes, unless the file changed since the first look or while it was read.

@@ -183,6 +183,20 @@ async fn a_file_still_being_written_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_file_too_large_is_told_and_does_not_keep_the_others_out() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("in")).unwrap();
+    let tree = json!({"driver": "files", "limits": {"max_bytes": 10}, "feeds": {"lines": {"folder": "in", "settle": "0s"}}});
+    let driver = Driver::open(&config(tree), dir.path()).unwrap();
+    fs::write(dir.path().join("in/a.csv"), "far too large").unwrap();
+    fs::write(dir.path().join("in/b.csv"), "small").unwrap();
+    let mut pages = Pages::default();
+    let error = driver.pull("lines", None, Utc::now(), &mut pages).await.unwrap_err();
+    assert!(error.to_string().contains("a.csv is larger than 10 bytes"), "{error}");
+    assert_eq!(pages.pages.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["b.csv"]);
+}
+
+#[tokio::test]
 async fn nothing_outside_the_folder_is_touched() {
     let dir = tempfile::tempdir().unwrap();
     let driver = folder_driver(dir.path(), json!({}));
