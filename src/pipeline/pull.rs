@@ -105,7 +105,14 @@ async fn pull_feed(
         held: None,
         stored: Stored::default(),
     };
-    let end = driver.pull(feed, cursor.as_deref(), now, &mut sink).await?;
+    let end = match driver.pull(feed, cursor.as_deref(), now, &mut sink).await {
+        Ok(end) => end,
+        Err(error) => {
+            // What came before the failure is kept; only the cursor stays where it was.
+            sink.finish(None).await.map_err(DriverError::Sink)?;
+            return Err(error);
+        }
+    };
     sink.finish(end.cursor.as_deref()).await.map_err(DriverError::Sink)?;
     Ok(sink.stored)
 }

@@ -7,6 +7,7 @@ mod daemon;
 mod drivers;
 mod erp_push;
 mod formats;
+mod kill;
 mod mail;
 mod mapping;
 mod mapping_files;
