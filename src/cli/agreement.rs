@@ -16,6 +16,17 @@ pub enum AgreementCommand {
         /// TOML files
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Enter as drafts, to be submitted later
+        #[arg(long)]
+        draft: bool,
+    },
+    /// Hand a draft in for approval
+    Submit {
+        /// Agreement id
+        id: String,
+        /// Version; the newest draft by default
+        #[arg(long)]
+        version: Option<i64>,
     },
     /// All versions
     List,
@@ -47,7 +58,14 @@ pub enum AgreementCommand {
 
 pub async fn run(command: AgreementCommand, app: &App) -> Result<Done, Failure> {
     match command {
-        AgreementCommand::Import { files } => import(app, &files).await,
+        AgreementCommand::Import { files, draft } => import(app, &files, draft).await,
+        AgreementCommand::Submit { id, version } => {
+            let user = app.actor().await?;
+            let version = newest(app, &id, version, "draft").await?;
+            load::submit(&app.runtime, &id, version, &user).await?;
+            println!("{id} version {version} waits for approval");
+            Ok(Done::Waiting)
+        }
         AgreementCommand::List => list(app).await,
         AgreementCommand::Show { id } => show(app, &id).await,
         AgreementCommand::Approve { id, version } => {
@@ -68,17 +86,21 @@ pub async fn run(command: AgreementCommand, app: &App) -> Result<Done, Failure> 
 }
 
 async fn waiting(app: &App, id: &str, version: Option<i64>) -> Result<i64, Failure> {
+    newest(app, id, version, "submitted").await
+}
+
+async fn newest(app: &App, id: &str, version: Option<i64>, state: &str) -> Result<i64, Failure> {
     if let Some(version) = version {
         return Ok(version);
     }
     let rows = app.store().read().await?.agreements().await?;
     rows.iter()
-        .rfind(|r| r.body.id == id && r.state == "submitted")
+        .rfind(|r| r.body.id == id && r.state == state)
         .map(|r| i64::from(r.body.version))
-        .ok_or_else(|| Failure::Use(format!("no version of `{id}` waits for approval")))
+        .ok_or_else(|| Failure::Use(format!("no version of `{id}` is {state}")))
 }
 
-async fn import(app: &App, files: &[PathBuf]) -> Result<Done, Failure> {
+async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failure> {
     let policy = &app.runtime.workspace.config.approval;
     let user = app.maybe_actor().await?;
     let trusted = policy.agreement_files == FileTrust::Trusted;
@@ -102,7 +124,7 @@ async fn import(app: &App, files: &[PathBuf]) -> Result<Done, Failure> {
     }
     parsed.sort_by(|a, b| (&a.2.id, a.2.version).cmp(&(&b.2.id, b.2.version)));
     for (name, text, version) in &parsed {
-        match load::enter(&app.runtime, &mut tx, version, name, text, load::Entry { by: &by, trusted }).await? {
+        match load::enter(&app.runtime, &mut tx, version, name, text, load::Entry { by: &by, trusted, draft }).await? {
             Ok(new) => entered += i64::from(new),
             Err(problem) => problems.push(problem),
         }
@@ -112,7 +134,13 @@ async fn import(app: &App, files: &[PathBuf]) -> Result<Done, Failure> {
         return Err(problems.into());
     }
     tx.commit().await?;
-    let state = if trusted { "active" } else { "waiting for approval" };
+    let state = if draft {
+        "drafts"
+    } else if trusted {
+        "active"
+    } else {
+        "waiting for approval"
+    };
     println!("{entered} of {} versions entered, {state}", files.len());
     Ok(if trusted || entered == 0 { Done::Clean } else { Done::Waiting })
 }

@@ -86,7 +86,8 @@ pub async fn import_table(
         let _ = sender.blocking_send(batch);
         result
     });
-    let delivery = Delivery { archive_id, imported: true, replay: false, source_rank: IMPORT_RANK, business_day, now };
+    let delivery =
+        Delivery { archive_id, imported: true, replay: false, compared: false, source_rank: IMPORT_RANK, business_day, now };
     let mut intake = Intake::start(&mut tx, settings, delivery).await?;
     let mut problems = Problems::default();
     let mut rows = 0i64;
@@ -117,7 +118,8 @@ pub async fn import_table(
     let (_, mut documents) = intake.finish().await?;
     if table != Table::Lines {
         documents.pending = 0;
-        let delivery = Delivery { archive_id, imported: true, replay: false, source_rank: IMPORT_RANK, business_day, now };
+        let delivery =
+            Delivery { archive_id, imported: true, replay: false, compared: false, source_rank: IMPORT_RANK, business_day, now };
         let mut intake = Intake::start(&mut tx, settings, delivery).await?;
         intake.retry_pending().await?;
     }

@@ -30,6 +30,8 @@ pub struct Delivery {
     pub imported: bool,
     /// Whether an archived document is read again by a mended mapping: it replaces what it gave before.
     pub replay: bool,
+    /// Whether a full list is compared: documents that are new in it were missed by the cursor.
+    pub compared: bool,
     /// Rank of the source; the higher one is the record of truth (case 23).
     pub source_rank: i64,
     /// Business day being closed.
@@ -71,6 +73,10 @@ pub struct Intake<'t> {
     all_units_changed: bool,
     counts: WorkCounts,
     documents: DocumentCounts,
+    /// In a comparison: every document of the list, and those that were not known.
+    pub(super) seen: HashSet<Identity>,
+    /// See [`Intake::seen`].
+    pub(super) found_late: Vec<DocumentRow>,
     /// Documents whose content changed, with their net sums before and after.
     pub(super) changes: Vec<(Identity, crate::core::number::Micros, crate::core::number::Micros)>,
 }
@@ -102,6 +108,8 @@ impl<'t> Intake<'t> {
             all_units_changed: false,
             counts: WorkCounts::default(),
             documents: DocumentCounts::default(),
+            seen: HashSet::new(),
+            found_late: Vec::new(),
             changes: Vec::new(),
         })
     }
@@ -327,12 +335,18 @@ impl<'t> Intake<'t> {
                     known.insert(group.identity.clone(), row);
                 }
             }
+            if self.delivery.compared {
+                self.seen.insert(group.identity.clone());
+            }
             let existing = known.get(&group.identity).cloned();
             let head = self.head_of(&group, existing.as_ref()).await?;
             match existing {
                 None => {
                     self.documents.new += 1;
                     let row = DocumentRow { id: next_document, identity: group.identity.clone(), head };
+                    if self.delivery.compared {
+                        self.found_late.push(row.clone());
+                    }
                     next_document += 1;
                     new_lines.extend(self.resolve_lines(&group, &row, &mut next_line).await?);
                     new_at.insert(group.identity.clone(), new_documents.len());
@@ -472,6 +486,11 @@ impl<'t> Intake<'t> {
         }
         if self.delivery.replay && old.head.archive_id != head.archive_id {
             // A later delivery said something newer about it.
+            self.documents.unchanged += 1;
+            return Ok(None);
+        }
+        if self.delivery.compared && old.head.archive_id == head.archive_id {
+            // The list came in the very bytes that a pull had brought.
             self.documents.unchanged += 1;
             return Ok(None);
         }

@@ -16,6 +16,8 @@ pub struct Entry<'a> {
     pub by: &'a str,
     /// Whether it is active at once because files are trusted.
     pub trusted: bool,
+    /// Whether it stays a draft until somebody submits it.
+    pub draft: bool,
 }
 
 /// What a load did.
@@ -27,10 +29,27 @@ pub struct Loaded {
     pub known: i64,
 }
 
+/// Audits every file of the workspace that is new or changed since it was last loaded, with its hash.
+pub async fn files(runtime: &Runtime) -> PipelineResult<i64> {
+    let now = runtime.clock.now();
+    let mut changed = 0;
+    let mut tx = runtime.store.begin().await?;
+    for file in &runtime.workspace.files {
+        if tx.put_canonical_row("workspace-file", &file.path, &file.sha256, 0).await? {
+            changed += 1;
+            let detail = serde_json::json!({ "sha256": file.sha256, "program": env!("CARGO_PKG_VERSION") });
+            tx.audit(now, &runtime.workspace.config.approval.file_author, "file load", &file.path, "done", &detail).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(changed)
+}
+
 /// Loads the agreement files of the workspace.
 pub async fn agreements(runtime: &Runtime) -> PipelineResult<Loaded> {
+    files(runtime).await?;
     let policy = &runtime.workspace.config.approval;
-    let entry = Entry { by: &policy.file_author, trusted: policy.agreement_files == FileTrust::Trusted };
+    let entry = Entry { by: &policy.file_author, trusted: policy.agreement_files == FileTrust::Trusted, draft: false };
     let mut loaded = Loaded::default();
     let mut problems = Problems::default();
     let mut tx = runtime.store.begin().await?;
@@ -93,7 +112,11 @@ pub async fn enter(
         .at(place)
         .help("versions are numbered 1, 2, ... without holes")));
     }
-    let state = if entry.trusted { "active" } else { "submitted" };
+    let state = match (entry.draft, entry.trusted) {
+        (true, _) => "draft",
+        (false, true) => "active",
+        (false, false) => "submitted",
+    };
     let new = NewAgreementVersion {
         body: version,
         state,
@@ -103,12 +126,24 @@ pub async fn enter(
         entered_by: entry.by,
     };
     tx.put_agreement(&new, now).await?;
-    if entry.trusted {
+    if state == "active" {
         tx.mark_agreement(&version.id, &format!("version {number} valid from {}", version.valid_from)).await?;
     }
     let detail = serde_json::json!({ "file": name, "sha256": sha256, "state": state });
     tx.audit(now, entry.by, "agreement enter", &format!("{} version {number}", version.id), "done", &detail).await?;
     Ok(Ok(true))
+}
+
+/// A person hands a draft in for approval.
+pub async fn submit(runtime: &Runtime, id: &str, version: i64, user: &crate::store::UserRow) -> PipelineResult<()> {
+    let now = runtime.clock.now();
+    let mut tx = runtime.store.begin().await?;
+    let subject = format!("{id} version {version}");
+    let moved = tx.set_agreement_state(id, version, "draft", "submitted", None, None, now).await?;
+    let result = if moved { "done" } else { "refused" };
+    tx.audit(now, &user.name, "agreement submit", &subject, result, &serde_json::json!({})).await?;
+    tx.commit().await?;
+    if moved { Ok(()) } else { Err(Problem::new("agreement-state", format!("{subject} is no draft")).into()) }
 }
 
 /// A person approves a submitted version that somebody else entered.

@@ -144,6 +144,7 @@ async fn one(
                 archive_id: archive.id,
                 imported: false,
                 replay: false,
+                compared: false,
                 source_rank: catalog::source_rank(&runtime.workspace, &archive.connector, &archive.feed),
                 business_day: request.business_day,
                 now,
@@ -165,8 +166,15 @@ async fn one(
 async fn retry(runtime: &Runtime, request: &RunRequest) -> PipelineResult<i64> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
-    let delivery =
-        Delivery { archive_id: 0, imported: false, replay: false, source_rank: 0, business_day: request.business_day, now };
+    let delivery = Delivery {
+        archive_id: 0,
+        imported: false,
+        replay: false,
+        compared: false,
+        source_rank: 0,
+        business_day: request.business_day,
+        now,
+    };
     let mut intake = Intake::start(&mut tx, &runtime.settings, delivery).await?;
     let through = intake.retry_pending().await?;
     tx.commit().await?;

@@ -80,6 +80,7 @@ pub async fn replay(
                 archive_id: archive.id,
                 imported: false,
                 replay: true,
+                compared: false,
                 source_rank: catalog::source_rank(&runtime.workspace, &archive.connector, &archive.feed),
                 business_day: today,
                 now,

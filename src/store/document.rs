@@ -179,6 +179,23 @@ impl Tx {
         rows.into_iter().map(Raw::into_row).collect()
     }
 
+    /// Documents that a feed delivered and that changed (or, without change time, are dated) since an instant.
+    pub async fn documents_of_feed(
+        &mut self,
+        connector: &str,
+        feed: &str,
+        since: DateTime<Utc>,
+    ) -> StoreResult<Vec<DocumentRow>> {
+        let day = since.date_naive();
+        let rows: Vec<Raw> = on!(self, c => sqlx::query_as(
+            "SELECT d.id, d.company, d.document_type, d.document_number, d.document_year, d.issuer, d.version, d.partner_id, d.partner_code, d.document_date,
+                    d.posting_date, d.paid_on, d.status, d.our_reference, d.currency, d.changed_at, d.sequence, d.content_hash, d.archive_id, d.source_rank
+             FROM document d JOIN archive a ON a.id = d.archive_id
+             WHERE a.connector = $1 AND a.feed = $2 AND (d.changed_at >= $3 OR (d.changed_at IS NULL AND d.document_date >= $4)) ORDER BY d.id")
+            .bind(connector).bind(feed).bind(since).bind(day).fetch_all(c).await?);
+        rows.into_iter().map(Raw::into_row).collect()
+    }
+
     /// Replaces the head of a document by its next version.
     pub async fn update_document(&mut self, id: i64, head: &DocumentHead) -> StoreResult<()> {
         on!(self, c => sqlx::query(

@@ -84,9 +84,14 @@ fn copy_of(evening: &Workspace) -> Workspace {
 fn state(workspace: &Workspace) -> Value {
     let keep = |rows: Value, keys: &[&str]| -> Vec<Value> {
         let rows = rows.as_array().cloned().unwrap_or_default();
-        rows.iter().map(|row| keys.iter().map(|k| ((*k).to_owned(), row[*k].clone())).collect::<serde_json::Map<_, _>>().into()).collect()
+        rows.iter()
+            .map(|row| keys.iter().map(|k| ((*k).to_owned(), row[*k].clone())).collect::<serde_json::Map<_, _>>().into())
+            .collect()
     };
-    let accruals = keep(workspace.run(["accruals", "--json"]).ok().json(), &["agreement", "term", "partner", "period", "qualifier", "earned", "booked", "settled"]);
+    let accruals = keep(
+        workspace.run(["accruals", "--json"]).ok().json(),
+        &["agreement", "term", "partner", "period", "qualifier", "earned", "booked", "settled"],
+    );
     let mut entries = keep(
         workspace.run(["accruals", "--entries", "--json"]).ok().json(),
         &["agreement", "partner", "accounting_month", "for_month", "kind", "amount"],
@@ -114,14 +119,21 @@ fn mails(workspace: &Workspace) -> Vec<String> {
         .into_iter()
         .flatten()
         .flat_map(|s| s["mails"].as_array().cloned().unwrap_or_default())
-        .map(|m| format!("{} {} {}", m["contact"].as_str().unwrap(), m["period_to"].as_str().unwrap(), m["state"].as_str().unwrap()))
+        .map(|m| {
+            format!("{} {} {}", m["contact"].as_str().unwrap(), m["period_to"].as_str().unwrap(), m["state"].as_str().unwrap())
+        })
         .collect();
     mails.sort();
     mails
 }
 
 fn outbox_files(workspace: &Workspace) -> usize {
-    std::fs::read_dir(workspace.path().join("outbox")).into_iter().flatten().flatten().filter(|e| e.path().extension().is_some_and(|x| x == "eml")).count()
+    std::fs::read_dir(workspace.path().join("outbox"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.path().extension().is_some_and(|x| x == "eml"))
+        .count()
 }
 
 fn kill_at(workspace: &Workspace, point: &str) {
@@ -169,7 +181,15 @@ fn a_mail_in_flight_when_the_process_dies_ends_uncertain_and_is_not_sent_again()
         assert_eq!(uncertain, 1, "{point}: {mails:?}");
         let sent = mails.iter().filter(|m| m.ends_with("2026-04-30 sent")).count();
         assert_eq!(outbox_files(&workspace), handed + sent, "{point}: the uncertain one is not handed over again");
-        let codes: Vec<Value> = workspace.run(["exception", "list", "--json"]).ok().json().as_array().unwrap().iter().map(|e| e["code"].clone()).collect();
+        let codes: Vec<Value> = workspace
+            .run(["exception", "list", "--json"])
+            .ok()
+            .json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["code"].clone())
+            .collect();
         assert!(codes.iter().any(|c| c.as_str().is_some_and(|c| c.contains("uncertain"))), "{codes:?}");
     }
 }
