@@ -174,7 +174,7 @@ fn the_sheet_has_typed_numbers_and_no_formula() {
     assert_eq!(shares, ["1800", "602.01", "-2"]);
     assert_eq!(lines.get_value((1, 5)), Some(&Data::String("nein".into())), "March is not in June");
     let recompute = book.worksheet_range("Nachrechnen").unwrap();
-    let last = recompute.rows().filter(|row| row[2] != Data::Empty).next_back().unwrap();
+    let last = recompute.rows().rfind(|row| row[2] != Data::Empty).unwrap();
     assert_eq!(last[4], Data::String("1.500,01\u{a0}EUR".into()), "{last:?}");
 }
 
