@@ -14,7 +14,6 @@ pub mod explain;
 pub mod figures;
 pub mod import;
 pub mod intake;
-mod intake_version;
 pub mod load;
 pub mod mail_rows;
 pub mod matching;

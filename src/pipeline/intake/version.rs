@@ -1,6 +1,6 @@
 //! States of documents: which drafts belong together, which state is newer, whether content is the same.
 
-use super::intake::identity_of;
+use super::identity_of;
 use crate::core::line::{DocumentStatus, DraftLine, Extra};
 use crate::core::money::Currency;
 use crate::core::number::Micros;

@@ -1,0 +1,258 @@
+//! States of documents: what a delivery changes of a known one, and whose it is (cases 03, 20, 22, 23).
+
+use super::version::{Group, VersionKey};
+use super::{Intake, PipelineResult};
+use crate::core::line::DocumentType;
+use crate::core::money::Currency;
+use crate::store::{DocumentHead, DocumentRow, ErpMemoRow, NewException, NewLine};
+use foldhash::{HashSet, HashSetExt};
+
+impl Intake<'_> {
+    /// Folded lines that refer to this document mean something else now.
+    pub(super) async fn note_original(&mut self, group: &Group) -> PipelineResult<()> {
+        if group.identity.document_type == DocumentType::Invoice.word() && self.referred.contains(&group.identity.number) {
+            for partner in self.tx.partners_referring_to(&group.identity.number).await? {
+                self.tx.mark_partner(partner, &format!("{} arrived or changed", group.identity.number)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn head_of(&mut self, group: &Group, existing: Option<&DocumentRow>) -> PipelineResult<DocumentHead> {
+        let first = &group.lines[0];
+        let reported = self.partner_ids.get(&first.partner).copied();
+        let before = existing.and_then(|e| e.head.partner_id);
+        let partner_id = match reported {
+            None => None,
+            Some(reported) if !self.any_merges => Some(reported),
+            Some(reported) => {
+                let owner = self.master.document_owner(reported, before, group.document_date, self.delivery.business_day);
+                if let Some(code) = owner.exception {
+                    let new = NewException {
+                        code: code.into(),
+                        subject: group.identity.to_string(),
+                        message: format!(
+                            "first seen after partner `{}` was merged; it is counted for the survivor",
+                            first.partner
+                        ),
+                        help: Some("check whose purchase it was".into()),
+                        partner: Some(first.partner.clone()),
+                        on_date: Some(group.document_date),
+                        dedupe_key: format!("merged:{}", group.identity),
+                        ..NewException::default()
+                    };
+                    self.open(new).await?;
+                }
+                Some(owner.partner_id)
+            }
+        };
+        let our_reference = self.own_reference(group).await?;
+        let currency = first.currency.clone().unwrap_or_else(|| self.settings.currency.code().to_owned());
+        Ok(DocumentHead {
+            version: existing.map_or(1, |e| e.head.version + 1),
+            partner_id,
+            partner_code: first.partner.clone(),
+            document_date: group.document_date,
+            posting_date: first.posting_date,
+            paid_on: first.paid_date,
+            status: group.key.status.word().to_owned(),
+            our_reference,
+            currency,
+            changed_at: group.key.changed_at,
+            sequence: group.key.sequence,
+            content_hash: group.content_hash(),
+            archive_id: self.delivery.archive_id,
+            source_rank: self.delivery.source_rank,
+        })
+    }
+
+    /// A document that carries one of our references is a payment of rebate, never a purchase or a return (case 03).
+    pub(super) async fn own_reference(&mut self, group: &Group) -> PipelineResult<Option<String>> {
+        let Some(reference) = group.lines.iter().find_map(|l| l.our_reference.clone()) else { return Ok(None) };
+        let first = &group.lines[0];
+        if self.references.contains(&reference) {
+            if group.key.status.counts() {
+                let net: i64 = group.lines.iter().filter_map(|l| l.net_amount).map(|m| m.0).sum();
+                let memo = ErpMemoRow {
+                    reference: reference.clone(),
+                    document: group.identity.number.clone(),
+                    memo_date: Some(group.document_date),
+                    currency: first.currency.clone().unwrap_or_else(|| self.settings.currency.code().to_owned()),
+                    amount_u: -net,
+                    status: group.key.status.word().to_owned(),
+                    archive_id: self.delivery.archive_id,
+                };
+                self.tx.put_erp_memo(&memo).await?;
+            }
+        } else {
+            let new = NewException {
+                code: "unknown-own-reference".into(),
+                blocking: true,
+                subject: group.identity.to_string(),
+                message: format!(
+                    "carries the settlement reference `{reference}`, which no settlement of ours has; it is not counted"
+                ),
+                help: Some("correct the reference in the source, or confirm that it is not a sale".into()),
+                partner: Some(first.partner.clone()),
+                on_date: Some(group.document_date),
+                dedupe_key: format!("own-reference:{reference}:{}", group.identity),
+                ..NewException::default()
+            };
+            self.open(new).await?;
+        }
+        Ok(Some(reference))
+    }
+
+    /// Compares with the known state; gives the lines of a new version, or `None` when nothing is to be stored.
+    pub(super) async fn next_version(
+        &mut self,
+        group: &Group,
+        old: &DocumentRow,
+        mut head: DocumentHead,
+        next_line: &mut i64,
+    ) -> PipelineResult<Option<Vec<NewLine>>> {
+        if old.head.source_rank > head.source_rank {
+            self.compare_routes(group, old).await?;
+            self.documents.unchanged += 1;
+            self.counts.rows_out += i64::try_from(group.lines.len()).unwrap_or(0);
+            return Ok(None);
+        }
+        if self.delivery.replay && old.head.archive_id != head.archive_id {
+            // A later delivery said something newer about it.
+            self.documents.unchanged += 1;
+            return Ok(None);
+        }
+        if self.delivery.compared && old.head.archive_id == head.archive_id {
+            // The list came in the very bytes that a pull had brought.
+            self.documents.unchanged += 1;
+            return Ok(None);
+        }
+        let same_delivery = !self.delivery.replay
+            && old.head.archive_id == head.archive_id
+            && VersionKey::of_head(&old.head) == group.key
+            && old.head.source_rank == head.source_rank;
+        if same_delivery {
+            return self.append_lines(group, old, next_line).await.map(Some);
+        }
+        let same_source = old.head.source_rank == head.source_rank;
+        if same_source && group.key.is_older_than(&VersionKey::of_head(&old.head)) {
+            self.documents.unchanged += 1;
+            self.counts.rows_out += i64::try_from(group.lines.len()).unwrap_or(0);
+            return Ok(None);
+        }
+        if old.head.content_hash == head.content_hash && old.head.partner_id == head.partner_id {
+            // Known content: only the ordering and the provenance move on.
+            self.documents.unchanged += 1;
+            self.counts.rows_out += i64::try_from(group.lines.len()).unwrap_or(0);
+            head.version = old.head.version;
+            if old.head.changed_at != head.changed_at || old.head.sequence != head.sequence || !same_source {
+                self.tx.update_document(old.id, &head).await?;
+            }
+            return Ok(None);
+        }
+        self.documents.changed += 1;
+        if self.delivery.replay {
+            let before = match old.head.partner_id {
+                Some(partner_id) => {
+                    self.tx.lines_of_version(partner_id, old.id, old.head.version).await?.iter().map(|l| l.line.net_amount).sum()
+                }
+                None => crate::core::number::Micros::ZERO,
+            };
+            let after = group.lines.iter().filter_map(|l| l.net_amount).sum();
+            self.changes.push((group.identity.clone(), before, after));
+        }
+        if self.delivery.imported
+            && let Some(partner_id) = old.head.partner_id
+        {
+            self.report_removed_lines(group, old, partner_id).await?;
+        }
+        if let Some(partner_id) = old.head.partner_id {
+            self.tx.put_superseded(old.id, partner_id, &old.head).await?;
+            self.tx.supersede_lines(partner_id, old.id, old.head.version).await?;
+        }
+        self.tx.drop_pending(old.id).await?;
+        self.tx.clear_document_exceptions(old.id, "a newer version of the document arrived", self.delivery.now).await?;
+        self.tx.update_document(old.id, &head).await?;
+        let row = DocumentRow { id: old.id, identity: old.identity.clone(), head };
+        self.resolve_lines(group, &row, next_line).await.map(Some)
+    }
+
+    /// Two routes delivered the same document: the record of truth stays, a difference is shown (case 23).
+    pub(super) async fn compare_routes(&mut self, group: &Group, old: &DocumentRow) -> PipelineResult<()> {
+        let Some(partner_id) = old.head.partner_id else { return Ok(()) };
+        let ours: i64 =
+            self.tx.lines_of_version(partner_id, old.id, old.head.version).await?.iter().map(|l| l.line.net_amount.0).sum();
+        let theirs: i64 = group.lines.iter().filter_map(|l| l.net_amount).map(|m| m.0).sum();
+        if ours != theirs {
+            let difference = crate::core::number::Micros(theirs - ours);
+            let digits = Currency::parse(&old.head.currency).map_or(2, Currency::minor_digits);
+            let new = NewException {
+                code: "routes-differ".into(),
+                subject: group.identity.to_string(),
+                message: format!(
+                    "two routes delivered it and differ by {}; the record of truth is counted",
+                    difference.abs().to_text(digits)
+                ),
+                help: Some("find out which of the two is right and correct it in its source".into()),
+                partner: Some(old.head.partner_code.clone()),
+                document_id: Some(old.id),
+                on_date: Some(old.head.document_date),
+                dedupe_key: format!("routes:{}", group.identity),
+                ..NewException::default()
+            };
+            self.open(new).await?;
+        }
+        Ok(())
+    }
+
+    /// A table that names a known document with fewer lines takes lines away: a person should know.
+    pub(super) async fn report_removed_lines(&mut self, group: &Group, old: &DocumentRow, partner_id: i64) -> PipelineResult<()> {
+        let mut gone = Vec::new();
+        for row in self.tx.lines_of_version(partner_id, old.id, old.head.version).await? {
+            if !group.lines.iter().any(|l| l.line_number == *row.line.line_number) {
+                gone.push(row.line.line_number.to_string());
+            }
+        }
+        if !gone.is_empty() {
+            let new = NewException {
+                code: "lines-removed".into(),
+                subject: group.identity.to_string(),
+                message: format!("was delivered again without line {}; the document as delivered now counts", gone.join(", ")),
+                help: Some("deliver the document with all its lines if they still belong to it".into()),
+                partner: Some(old.head.partner_code.clone()),
+                document_id: None,
+                on_date: Some(old.head.document_date),
+                dedupe_key: format!("removed:{}:{}", group.identity, gone.join(",")),
+                ..NewException::default()
+            };
+            self.open(new).await?;
+        }
+        Ok(())
+    }
+
+    /// More lines of a document that this delivery began earlier, apart from the others.
+    pub(super) async fn append_lines(
+        &mut self,
+        group: &Group,
+        old: &DocumentRow,
+        next_line: &mut i64,
+    ) -> PipelineResult<Vec<NewLine>> {
+        let mut known: HashSet<String> = HashSet::new();
+        if let Some(partner_id) = old.head.partner_id {
+            for row in self.tx.lines_of_version(partner_id, old.id, old.head.version).await? {
+                known.insert(row.line.line_number.to_string());
+            }
+            // Its lines do not stand together, so running sums are built from the whole document.
+            self.tx.mark_partner(partner_id, "a document stood in several places of its file").await?;
+        }
+        let mut rest = group.clone();
+        rest.lines.retain(|l| !known.contains(&l.line_number));
+        for line in group.lines.iter().filter(|l| known.contains(&l.line_number)) {
+            self.duplicate_line(&group.identity, line).await?;
+        }
+        if rest.lines.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.resolve_lines(&rest, old, next_line).await
+    }
+}

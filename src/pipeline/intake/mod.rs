@@ -1,0 +1,311 @@
+//! Intake: drafts become documents, lines and master data (`calculation.md` section 2, cases 20 to 23).
+//!
+//! A document keeps its identity whoever delivers it, as often as it comes. The newest state by the
+//! source's own change information counts, and replaces the earlier one as a whole. A line that
+//! cannot be resolved waits in `pending_line` with an open exception; nothing is dropped.
+
+mod documents;
+mod lines;
+mod master;
+mod version;
+
+use super::{PipelineResult, Settings};
+use crate::core::line::DraftLine;
+use crate::core::master::Draft;
+use crate::core::master_data::MasterData;
+use crate::mapping::{Mapped, RowProblem};
+use crate::store::{DocumentRow, Identity, NewException, NewLine, Tx, WorkCounts};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use std::collections::BTreeMap;
+use version::group_drafts;
+
+/// Drafts held before they are stored together.
+const BATCH: usize = 10_000;
+
+/// What intake knows of the delivery it takes.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Archived document.
+    pub archive_id: i64,
+    /// Whether a canonical table is imported by a person.
+    pub imported: bool,
+    /// Whether an archived document is read again by a mended mapping: it replaces what it gave before.
+    pub replay: bool,
+    /// Whether a full list is compared: documents that are new in it were missed by the cursor.
+    pub compared: bool,
+    /// Rank of the source; the higher one is the record of truth (case 23).
+    pub source_rank: i64,
+    /// Business day being closed.
+    pub business_day: NaiveDate,
+    /// The instant of the run.
+    pub now: DateTime<Utc>,
+}
+
+/// Counts of what intake did with documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct DocumentCounts {
+    /// New documents.
+    pub new: i64,
+    /// New versions of known documents.
+    pub changed: i64,
+    /// Documents that are known in this state or a newer one.
+    pub unchanged: i64,
+    /// Lines that wait for master data.
+    pub pending: i64,
+    /// Exceptions opened.
+    pub exceptions: i64,
+}
+
+/// Takes the rows of one delivery inside one transaction.
+pub struct Intake<'t> {
+    pub(super) tx: &'t mut Tx,
+    pub(super) settings: &'t Settings,
+    pub(super) delivery: Delivery,
+    partner_ids: BTreeMap<String, i64>,
+    item_ids: BTreeMap<String, i64>,
+    master: MasterData,
+    any_merges: bool,
+    waiting: Vec<DraftLine>,
+    /// Numbers that folded lines refer to: their originals change what the lines mean.
+    referred: HashSet<String>,
+    open_keys: HashSet<String>,
+    references: HashSet<String>,
+    rates_from: BTreeMap<String, NaiveDate>,
+    all_units_changed: bool,
+    counts: WorkCounts,
+    documents: DocumentCounts,
+    /// In a comparison: every document of the list, and those that were not known.
+    pub(super) seen: HashSet<Identity>,
+    /// See [`Intake::seen`].
+    pub(super) found_late: Vec<DocumentRow>,
+    /// Documents whose content changed, with their net sums before and after.
+    pub(super) changes: Vec<(Identity, crate::core::number::Micros, crate::core::number::Micros)>,
+}
+
+impl<'t> Intake<'t> {
+    /// Starts taking a delivery.
+    pub async fn start(tx: &'t mut Tx, settings: &'t Settings, delivery: Delivery) -> PipelineResult<Self> {
+        let partner_ids = tx.partner_ids().await?;
+        let item_ids = tx.item_ids().await?;
+        let master = tx.master_data().await?;
+        let any_merges = master.partners().iter().any(|p| p.merged.is_some());
+        let referred = tx.referred_numbers().await?.into_iter().collect();
+        let open_keys =
+            tx.exceptions(&crate::store::ExceptionFilter::default()).await?.into_iter().map(|e| e.dedupe_key).collect();
+        let references = tx.settlements().await?.into_iter().map(|s| s.reference).collect();
+        Ok(Self {
+            tx,
+            settings,
+            delivery,
+            partner_ids,
+            item_ids,
+            master,
+            any_merges,
+            waiting: Vec::new(),
+            referred,
+            open_keys,
+            references,
+            rates_from: BTreeMap::new(),
+            all_units_changed: false,
+            counts: WorkCounts::default(),
+            documents: DocumentCounts::default(),
+            seen: HashSet::new(),
+            found_late: Vec::new(),
+            changes: Vec::new(),
+        })
+    }
+
+    /// Takes one mapped row.
+    pub async fn take(&mut self, row: Mapped) -> PipelineResult<()> {
+        self.counts.rows_in += 1;
+        match row {
+            Mapped::Skipped { .. } => self.counts.rows_skipped += 1,
+            Mapped::Problem(problem) => self.refuse_row(&problem).await?,
+            Mapped::Row(Draft::Line(line)) => {
+                self.waiting.push(*line);
+                if self.waiting.len() >= BATCH {
+                    self.flush(false).await?;
+                }
+            }
+            Mapped::Row(other) => {
+                self.counts.rows_out += 1;
+                self.take_master(other).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is left and gives the counts.
+    pub async fn finish(mut self) -> PipelineResult<(WorkCounts, DocumentCounts)> {
+        self.settle().await
+    }
+
+    /// Takes what is left; the intake can still be asked for what changed.
+    pub(super) async fn settle(&mut self) -> PipelineResult<(WorkCounts, DocumentCounts)> {
+        self.flush(true).await?;
+        if self.all_units_changed {
+            let ids: Vec<i64> = self.partner_ids.values().copied().collect();
+            for id in ids {
+                self.tx.mark_partner(id, "unit conversions changed").await?;
+            }
+        }
+        for (currency, from) in std::mem::take(&mut self.rates_from) {
+            for partner in self.tx.partners_trading_in(&currency, from).await? {
+                self.tx.mark_partner(partner, "exchange rates changed").await?;
+            }
+        }
+        Ok((self.counts, self.documents))
+    }
+
+    /// A row that could not be read becomes an exception of its document.
+    async fn refuse_row(&mut self, row: &RowProblem) -> PipelineResult<()> {
+        self.counts.rows_refused += 1;
+        let id = &row.identity;
+        let Some(first) = row.problems.first() else { return Ok(()) };
+        let number = id.document_number.clone().unwrap_or_default();
+        let line = id.line_number.clone().unwrap_or_default();
+        let place = first.problem.place.as_ref().map(ToString::to_string);
+        let subject = if number.is_empty() {
+            place.clone().unwrap_or_else(|| "row".to_owned())
+        } else {
+            format!("{} {number} line {line}", id.document_type.as_deref().unwrap_or("document"))
+        };
+        let messages: Vec<String> = row
+            .problems
+            .iter()
+            .map(|p| match (&p.field, &p.raw) {
+                (Some(field), Some(raw)) => format!("{field} `{raw}`: {}", p.problem.message),
+                (Some(field), None) => format!("{field}: {}", p.problem.message),
+                _ => p.problem.message.clone(),
+            })
+            .collect();
+        let key = if number.is_empty() {
+            format!("row:{}:{}", self.delivery.archive_id, place.clone().unwrap_or_default())
+        } else {
+            row_key(&number, &line)
+        };
+        let new = NewException {
+            code: first.problem.code.clone(),
+            blocking: true,
+            subject,
+            message: messages.join("; "),
+            help: first.problem.help.clone(),
+            place,
+            partner: id.partner.clone(),
+            on_date: id.document_date.as_deref().and_then(|d| d.parse().ok()),
+            line_number: id.line_number.clone(),
+            dedupe_key: key,
+            ..NewException::default()
+        };
+        self.open(new).await
+    }
+
+    pub(super) async fn open(&mut self, new: NewException) -> PipelineResult<()> {
+        let key = new.dedupe_key.clone();
+        if self.tx.open_exception(&new, self.delivery.business_day, self.delivery.now).await? {
+            self.documents.exceptions += 1;
+            self.open_keys.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Stores the waiting drafts; the last document may still grow and is kept unless `all`.
+    async fn flush(&mut self, all: bool) -> PipelineResult<()> {
+        let mut drafts = std::mem::take(&mut self.waiting);
+        if !all {
+            let last = drafts.last().map(|d| (d.document_number.clone(), d.document_type));
+            let keep = drafts
+                .iter()
+                .rev()
+                .take_while(|d| Some((&d.document_number, d.document_type)) == last.as_ref().map(|(n, t)| (n, *t)))
+                .count();
+            if keep < drafts.len() {
+                self.waiting = drafts.split_off(drafts.len() - keep);
+            }
+        }
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let groups = group_drafts(drafts, &self.settings.company);
+        let numbers: Vec<&str> = groups.iter().map(|g| g.identity.number.as_str()).collect();
+        let mut known: HashMap<Identity, DocumentRow> = HashMap::new();
+        for row in self.tx.known_documents(&numbers).await? {
+            known.insert(row.identity.clone(), row);
+        }
+        let mut new_documents: Vec<DocumentRow> = Vec::new();
+        let mut new_at: HashMap<Identity, usize> = HashMap::new();
+        let mut new_lines: Vec<NewLine> = Vec::new();
+        let mut next_document = self.tx.take_ids("document", i64::try_from(groups.len()).unwrap_or(i64::MAX)).await?;
+        let line_count: usize = groups.iter().map(|g| g.lines.len()).sum();
+        let mut next_line = self.tx.take_ids("line", i64::try_from(line_count).unwrap_or(i64::MAX)).await?;
+        for group in groups {
+            if new_at.contains_key(&group.identity) {
+                // A second state of a document that is new in this very batch: store the first one, then compare.
+                self.store_batch(&mut new_documents, &mut new_lines).await?;
+                new_at.clear();
+                if let Some(row) = self.tx.document(&group.identity).await? {
+                    known.insert(group.identity.clone(), row);
+                }
+            }
+            if self.delivery.compared {
+                self.seen.insert(group.identity.clone());
+            }
+            let existing = known.get(&group.identity).cloned();
+            let head = self.head_of(&group, existing.as_ref()).await?;
+            match existing {
+                None => {
+                    self.documents.new += 1;
+                    let row = DocumentRow { id: next_document, identity: group.identity.clone(), head };
+                    if self.delivery.compared {
+                        self.found_late.push(row.clone());
+                    }
+                    next_document += 1;
+                    new_lines.extend(self.resolve_lines(&group, &row, &mut next_line).await?);
+                    new_at.insert(group.identity.clone(), new_documents.len());
+                    new_documents.push(row);
+                    self.note_original(&group).await?;
+                }
+                Some(old) => {
+                    if let Some(lines) = self.next_version(&group, &old, head, &mut next_line).await? {
+                        new_lines.extend(lines);
+                        self.note_original(&group).await?;
+                    }
+                    if let Some(row) = self.tx.document(&group.identity).await? {
+                        known.insert(group.identity.clone(), row);
+                    }
+                }
+            }
+        }
+        self.store_batch(&mut new_documents, &mut new_lines).await
+    }
+
+    async fn store_batch(&mut self, documents: &mut Vec<DocumentRow>, lines: &mut Vec<NewLine>) -> PipelineResult<()> {
+        self.tx.insert_documents(documents).await?;
+        self.tx.insert_lines(lines).await?;
+        documents.clear();
+        lines.clear();
+        Ok(())
+    }
+}
+
+/// Same row of the same document, whichever file it came in.
+fn row_key(number: &str, line: &str) -> String {
+    format!("row:{number}:{line}")
+}
+
+/// Same finding on the same stored line.
+pub(super) fn line_key(code: &str, document_id: i64, line: &str) -> String {
+    format!("line:{code}:{document_id}:{line}")
+}
+
+/// The identity of a draft's document (`architecture.md`, idempotency).
+pub(super) fn identity_of(draft: &DraftLine, company: &str, date: NaiveDate) -> Identity {
+    Identity {
+        company: draft.company.clone().unwrap_or_else(|| company.to_owned()),
+        document_type: draft.document_type.word(),
+        number: draft.document_number.clone(),
+        year: date.year(),
+        issuer: if draft.document_type.issued_by_others() { draft.partner.clone() } else { String::new() },
+    }
+}
