@@ -7,13 +7,20 @@ mod daemon;
 mod drivers;
 mod erp_push;
 mod formats;
+mod generated_year;
 mod kill;
 mod mail;
 mod mapping;
 mod mapping_files;
 mod notify;
+#[allow(dead_code)]
+#[path = "../../benches/nightly/oracle.rs"]
+mod oracle;
 mod statement;
 mod support;
 mod tidy;
 mod tryton;
+#[allow(dead_code)]
+#[path = "../../benches/nightly/workload.rs"]
+mod workload;
 mod workspace;
