@@ -1,6 +1,6 @@
 //! `daemon`: schedules unattended until SIGTERM. Only wiring; the loop lives in `daemon`, the work in `pipeline`.
 
-use super::app::{App, Failure, load_workspace};
+use super::app::{self, App, Failure, load_workspace};
 use super::{Done, Global};
 use crate::clock::Clock;
 use crate::config::schedule_file::StatementsOn;
@@ -48,7 +48,7 @@ pub async fn run(command: Daemon, global: &Global) -> Result<Done, Failure> {
     let planner = Planner::new(Arc::new(runtime.store.clone()), jobs, settings, runtime.clock.clone(), owner);
     let listen = command.listen.unwrap_or_else(|| config.web.listen.clone());
     let serving = Serving { listen: (listen != "none").then_some(listen), stop_grace: config.run.stop_grace };
-    let work = Arc::new(Nightly { runtime: runtime.clone() });
+    let work = Arc::new(Nightly { runtime: runtime.clone(), global: global.clone() });
     let tell = Arc::new(Alerts { runtime: runtime.clone() });
     let stop = stop_on_signals().map_err(|e| Failure::Failed(e.into()))?;
     serve(planner, work, tell, serving, axum::Router::new(), stop).await.map_err(|e| Failure::Failed(e.into()))?;
@@ -59,6 +59,7 @@ pub async fn run(command: Daemon, global: &Global) -> Result<Done, Failure> {
 /// Carries out orders by the pipeline.
 struct Nightly {
     runtime: Runtime,
+    global: Global,
 }
 
 fn stage(step: Step) -> Option<Stage> {
@@ -81,10 +82,25 @@ impl Work for Nightly {
 }
 
 impl Nightly {
+    /// The workspace as it is now: files may have changed since the last run. Store and clock stay.
+    fn fresh_runtime(&self) -> Result<Runtime, String> {
+        let workspace = load_workspace(&self.global).map_err(|failure| match failure {
+            Failure::Problems(problems) => format!("the workspace has problems: {problems}"),
+            Failure::Use(text) => text,
+            Failure::Failed(error) => error.to_string(),
+        })?;
+        let runtime = &self.runtime;
+        Ok(app::runtime(workspace, runtime.store.clone(), runtime.clock.clone(), runtime.progress.clone()))
+    }
+
     async fn order(&self, order: &Order, stop: Arc<AtomicBool>) -> Ending {
-        let schedule = self.runtime.workspace.schedule(&order.job);
+        let runtime = match self.fresh_runtime() {
+            Ok(runtime) => runtime,
+            Err(why) => return Ending::Failed(why),
+        };
+        let schedule = runtime.workspace.schedule(&order.job);
         let statements_due = schedule.is_some_and(|s| match s.statements {
-            Some(StatementsOn::MonthEnd) => statements::month_ends(&self.runtime, order.business_day),
+            Some(StatementsOn::MonthEnd) => statements::month_ends(&runtime, order.business_day),
             None => false,
         });
         let request = RunRequest {
@@ -96,11 +112,11 @@ impl Nightly {
             dry_run: false,
             statements_due,
         };
-        if let Err(error) = load::agreements(&self.runtime).await {
+        if let Err(error) = load::agreements(&runtime).await {
             return Ending::Failed(error.to_string());
         }
         let lease = Lease::new(order.lease.run_id, order.lease.attempt, order.lease.token, stop);
-        match carry_out(&self.runtime, &request, &lease).await {
+        match carry_out(&runtime, &request, &lease).await {
             Ok(stages) => {
                 let exceptions: i64 = stages.iter().map(|s| s.exceptions).sum();
                 Ending::Done { exceptions: u64::try_from(exceptions).unwrap_or(0) }

@@ -56,6 +56,13 @@ pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
         .workspace
         .schedule(&command.job)
         .map(|s| s.schedule.steps.iter().map(|step| step.word().to_owned()).collect::<Vec<_>>());
+    // A part of a job does not close the day: under the job's own key it would keep the scheduler
+    // from ever doing the rest.
+    let job = match (&command.dry_run, command.steps.as_slice()) {
+        (true, _) => format!("{}/dry-run", command.job),
+        (false, []) => command.job.clone(),
+        (false, steps) => format!("{}/{}", command.job, steps.join("+")),
+    };
     let stages = match (command.steps.is_empty(), scheduled) {
         (false, _) => stages(&command.steps)?,
         (true, Some(steps)) => stages(&steps)?,
@@ -63,7 +70,7 @@ pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
         (true, None) => return Err(Failure::Use(format!("there is no schedules/{}.toml", command.job))),
     };
     let request = RunRequest {
-        job: command.job.clone(),
+        job,
         key: business_day.to_string(),
         business_day,
         stages,

@@ -1,6 +1,8 @@
 //! The daemon on the real store, SQLite and PostgreSQL: one row per key, one run at a time, leases
 //! that fence, marks that outlive the process.
 
+mod process;
+
 use crate::support::postgres::Database;
 use chrono::{DateTime, Duration, Utc};
 use rebated::clock::Clock;
