@@ -5,6 +5,7 @@ mod canonical;
 mod config;
 mod daemon;
 mod drivers;
+mod engine;
 mod erp_push;
 mod formats;
 mod generated_year;
