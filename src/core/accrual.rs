@@ -8,12 +8,14 @@
 mod bookings;
 mod caps;
 mod evaluate;
+mod evaluation;
 mod steps;
 
 pub use bookings::{Booked, Booking, BookingKind, bookings};
 pub use caps::{Figure, apply_caps};
 pub(crate) use evaluate::line_parts;
-pub use evaluate::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure, evaluate, evaluate_to_date};
+pub use evaluate::{evaluate, evaluate_to_date};
+pub use evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};
 pub use steps::{Step, benefit_text};
 
 use crate::core::number::{Fine, Micros};

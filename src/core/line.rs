@@ -197,6 +197,8 @@ pub struct Line {
 /// What a return needs to know of the line or document it refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Original {
+    /// Document id of the original, for terms that look at each document by itself.
+    pub document_id: i64,
     /// Document date of the original.
     pub document_date: NaiveDate,
     /// Posting date of the original.

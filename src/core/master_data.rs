@@ -4,13 +4,18 @@
 //! A snapshot: filled by the store, indexed here, never changed. Answers are always for a day; a
 //! fact that is not known on that day is absent, never guessed.
 
+mod units;
+
+pub use units::Ratio;
+
 pub use crate::core::master::MergeHistory;
 use crate::core::money::Currency;
-use crate::core::number::{Exact, Factor, Micros, div_half_away};
+use crate::core::number::{Factor, Micros};
 use crate::core::problem::{Problem, Problems};
 use chrono::NaiveDate;
 use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
+use units::find_ratio;
 
 /// A partner with its dated facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,41 +114,6 @@ pub struct ExchangeRate {
 
 /// Rates of one type and direction by ascending date.
 pub type RateSeries = Arc<[(NaiveDate, Factor)]>;
-
-/// A quantity factor as an exact fraction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ratio {
-    num: i128,
-    den: i128,
-}
-
-impl Ratio {
-    /// One to one.
-    pub const ONE: Ratio = Ratio { num: 1, den: 1 };
-
-    fn new(num: i128, den: i128) -> Self {
-        let (mut a, mut b) = (num, den);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        let divisor = a.max(1);
-        Ratio { num: num / divisor, den: den / divisor }
-    }
-    fn times(self, other: Ratio) -> Ratio {
-        let left = Ratio::new(self.num, other.den);
-        let right = Ratio::new(other.num, self.den);
-        Ratio::new(left.num * right.num, left.den * right.den)
-    }
-    /// The quantity in the other unit; half away from zero in the 16th decimal where a division
-    /// does not come out even.
-    pub fn apply(self, quantity: Micros) -> Exact {
-        Exact(div_half_away(i128::from(quantity.0) * 10_000_000_000 * self.num, self.den))
-    }
-    /// The quantity in the other unit times a weight per unit.
-    pub fn apply_weight(self, quantity: Micros, weight: Micros) -> Exact {
-        Exact(div_half_away(i128::from(quantity.0) * i128::from(weight.0) * 10_000 * self.num, self.den))
-    }
-}
 
 /// Whom a document belongs to after merges (case 20).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -452,44 +422,6 @@ impl MasterData {
 pub fn rate_on(series: &[(NaiveDate, Factor)], day: NaiveDate, max_age_days: u32) -> Option<Factor> {
     let (on, rate) = latest(series, day, |r| r.0)?;
     ((day - *on).num_days() <= i64::from(max_age_days)).then_some(*rate)
-}
-
-/// Shortest way through the conversions valid on the day; earlier lists win.
-fn find_ratio(lists: &[&[Conversion]], from: &str, to: &str, day: NaiveDate) -> Option<Ratio> {
-    let mut reached: Vec<(&str, Ratio)> = vec![(from, Ratio::ONE)];
-    let mut next = 0;
-    while let Some((unit, so_far)) = reached.get(next).copied() {
-        next += 1;
-        for list in lists {
-            let mut index = 0;
-            while index < list.len() {
-                // One run of the list is one pair of units by ascending first valid day.
-                let first = &list[index];
-                let run =
-                    list[index..].iter().take_while(|c| c.from_unit == first.from_unit && c.to_unit == first.to_unit).count();
-                let valid = latest(&list[index..index + run], day, |c| c.valid_from);
-                index += run;
-                let Some(conversion) = valid else { continue };
-                let factor = Ratio::new(i128::from(conversion.factor.0), i128::from(Factor::ONE.0));
-                let step = if &*conversion.from_unit == unit {
-                    Some((&*conversion.to_unit, so_far.times(factor)))
-                } else if &*conversion.to_unit == unit {
-                    Some((&*conversion.from_unit, so_far.times(Ratio { num: factor.den, den: factor.num })))
-                } else {
-                    None
-                };
-                if let Some((other, ratio)) = step {
-                    if other == to {
-                        return Some(ratio);
-                    }
-                    if !reached.iter().any(|(u, _)| *u == other) {
-                        reached.push((other, ratio));
-                    }
-                }
-            }
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -354,7 +354,7 @@ impl Matcher {
                         version: stretch.version,
                         partner_id: stretch.partner_id,
                         day: original_day,
-                        document_id: line.document_id,
+                        document_id: original.document_id,
                         line_id: line.id,
                         orphan: false,
                     });

@@ -103,6 +103,7 @@ struct Raw {
     paid_on: Option<NaiveDate>,
     status: String,
     our_reference: Option<String>,
+    original_id: Option<i64>,
     original_date: Option<NaiveDate>,
     original_posting: Option<NaiveDate>,
 }
@@ -131,6 +132,7 @@ from_row!(Raw {
     paid_on,
     status,
     our_reference,
+    original_id,
     original_date,
     original_posting,
 });
@@ -163,7 +165,11 @@ impl Raw {
                 currency: Currency::parse(&self.currency).ok_or_else(|| corrupt("currency", &self.currency))?,
                 refers_to_document: self.refers_to_document.map(Arc::from),
                 refers_to_line: self.refers_to_line.map(Arc::from),
-                original: self.original_date.map(|document_date| Original { document_date, posting_date: self.original_posting }),
+                original: self.original_id.zip(self.original_date).map(|(document_id, document_date)| Original {
+                    document_id,
+                    document_date,
+                    posting_date: self.original_posting,
+                }),
                 extra: match self.extra {
                     Some(text) => Some(Box::new(serde_json::from_str::<Extra>(&text).map_err(|e| corrupt("line extra", e))?)),
                     None => None,
@@ -179,7 +185,7 @@ macro_rules! line_select {
         concat!(
             "SELECT l.id, l.document_id, l.version, l.line_number, l.partner_id, l.item_id, l.line_kind, l.quantity_u, l.unit, l.gross_u, l.net_u, l.cost_u,
                     l.currency, l.refers_to_document, l.refers_to_line, l.extra, d.company, d.document_type, d.document_number, l.document_date,
-                    d.posting_date, d.paid_on, d.status, d.our_reference, o.document_date, o.posting_date
+                    d.posting_date, d.paid_on, d.status, d.our_reference, o.id, o.document_date, o.posting_date
              FROM line l JOIN document d ON d.id = l.document_id
              LEFT JOIN document o ON l.refers_to_document IS NOT NULL AND o.id = (
                  SELECT x.id FROM document x WHERE x.company = d.company AND x.document_type = 'invoice' AND x.document_number = l.refers_to_document

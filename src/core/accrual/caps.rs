@@ -1,6 +1,6 @@
 //! Caps over several figures of one agreement: per partner and in total, first come first served.
 
-use super::evaluate::BucketShare;
+use super::evaluation::BucketShare;
 use super::spread;
 use crate::core::agreement::{AgreementVersion, NegativePolicy, QualifierScope};
 use crate::core::number::Micros;

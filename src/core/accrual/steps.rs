@@ -1,6 +1,7 @@
 //! The steps of a reckoning, as values: receipts and statements put them into words.
 
-use super::evaluate::{TierReached, bound_word};
+use super::evaluate::bound_word;
+use super::evaluation::TierReached;
 use crate::core::agreement::{Benefit, Bound, Measure};
 use crate::core::money::Currency;
 use crate::core::number::{Exact, Fine, Micros};

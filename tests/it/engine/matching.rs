@@ -114,8 +114,11 @@ fn a_document_counts_once_however_many_lines_and_months_it_has() {
     assert_eq!(world.earned(&documents), "4.00");
     // One credit note whose lines go back to two months is the third document.
     let mut back = Doc::credit(3, "C", "2026-05-02", &["-50", "-50"]).refers_to("2026-03-02");
-    back.lines[1].original =
-        documents[1].lines.first().map(|l| rebated::core::line::Original { document_date: l.document_date, posting_date: None });
+    back.lines[1].original = documents[1].lines.first().map(|l| rebated::core::line::Original {
+        document_id: l.document_id,
+        document_date: l.document_date,
+        posting_date: None,
+    });
     let figure = world.figures(world.fold(documents.iter().chain([&back]))).remove(0).2;
     assert_eq!((figure.qualifier.to_text(0), figure.earned.to_text(2)), ("3".into(), "30.00".into()));
 }
@@ -195,4 +198,15 @@ fn selections_test_attributes_and_other_line_kinds() {
     assert_eq!(with(LineKind::Service, "web"), "10.00");
     assert_eq!(with(LineKind::Goods, "web"), "0.00");
     assert_eq!(with(LineKind::Service, "phone"), "0.00");
+}
+
+#[test]
+fn a_return_takes_back_from_the_invoice_that_earned_it() {
+    let mut rule = AgreementVersion { returns: ReturnsBasis::OriginalPeriod, ..agreement(volume(rate_tiers(&[("100", "10%")]))) };
+    rule.terms[0].accumulate = Span::Document;
+    let world = World::new(vec![rule]);
+    let sale = Doc::invoice(1, "I", "2026-03-02", &["150"]);
+    let back = Doc::credit(2, "C", "2026-04-02", &["-60"]).refers_to("2026-03-02");
+    assert_eq!(world.earned_by_period(std::slice::from_ref(&sale)), ["15.00"]);
+    assert_eq!(world.earned_by_period(&[sale, back]), ["0.00"]);
 }

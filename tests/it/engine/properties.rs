@@ -67,7 +67,7 @@ fn document(id: i64) -> impl Strategy<Value = Doc> {
         match original.filter(|_| back) {
             Some(days) => {
                 let document_date = day("2026-01-01") + chrono::Days::new(days);
-                made.each(|l| l.original = Some(Original { document_date, posting_date: None }))
+                made.each(|l| l.original = Some(Original { document_id: 1, document_date, posting_date: None }))
             }
             None => made,
         }

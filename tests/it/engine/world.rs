@@ -150,7 +150,7 @@ impl Doc {
     /// Its original's date.
     pub fn refers_to(self, date: &str) -> Self {
         let document_date = day(date);
-        self.each(|l| l.original = Some(Original { document_date, posting_date: None }))
+        self.each(|l| l.original = Some(Original { document_id: 1, document_date, posting_date: None }))
     }
     /// Changes every line.
     pub fn each(mut self, change: impl Fn(&mut Line)) -> Self {

@@ -1,0 +1,80 @@
+//! Units: exact fractions and the way from one unit to another (case 19).
+//!
+//! A factor is never rounded and never guessed; several steps multiply as fractions.
+
+use super::{Conversion, latest};
+use crate::core::number::{Exact, Factor, Micros, div_half_away};
+use chrono::NaiveDate;
+
+/// A quantity factor as an exact fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio {
+    num: i128,
+    den: i128,
+}
+
+impl Ratio {
+    /// One to one.
+    pub const ONE: Ratio = Ratio { num: 1, den: 1 };
+
+    fn new(num: i128, den: i128) -> Self {
+        let (mut a, mut b) = (num, den);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        let divisor = a.max(1);
+        Ratio { num: num / divisor, den: den / divisor }
+    }
+    fn times(self, other: Ratio) -> Ratio {
+        let left = Ratio::new(self.num, other.den);
+        let right = Ratio::new(other.num, self.den);
+        Ratio::new(left.num * right.num, left.den * right.den)
+    }
+    /// The quantity in the other unit; half away from zero in the 16th decimal where a division
+    /// does not come out even.
+    pub fn apply(self, quantity: Micros) -> Exact {
+        Exact(div_half_away(i128::from(quantity.0) * 10_000_000_000 * self.num, self.den))
+    }
+    /// The quantity in the other unit times a weight per unit.
+    pub fn apply_weight(self, quantity: Micros, weight: Micros) -> Exact {
+        Exact(div_half_away(i128::from(quantity.0) * i128::from(weight.0) * 10_000 * self.num, self.den))
+    }
+}
+
+/// Shortest way through the conversions valid on the day; earlier lists win.
+pub(super) fn find_ratio(lists: &[&[Conversion]], from: &str, to: &str, day: NaiveDate) -> Option<Ratio> {
+    let mut reached: Vec<(&str, Ratio)> = vec![(from, Ratio::ONE)];
+    let mut next = 0;
+    while let Some((unit, so_far)) = reached.get(next).copied() {
+        next += 1;
+        for list in lists {
+            let mut index = 0;
+            while index < list.len() {
+                // One run of the list is one pair of units by ascending first valid day.
+                let first = &list[index];
+                let run =
+                    list[index..].iter().take_while(|c| c.from_unit == first.from_unit && c.to_unit == first.to_unit).count();
+                let valid = latest(&list[index..index + run], day, |c| c.valid_from);
+                index += run;
+                let Some(conversion) = valid else { continue };
+                let factor = Ratio::new(i128::from(conversion.factor.0), i128::from(Factor::ONE.0));
+                let step = if &*conversion.from_unit == unit {
+                    Some((&*conversion.to_unit, so_far.times(factor)))
+                } else if &*conversion.to_unit == unit {
+                    Some((&*conversion.from_unit, so_far.times(Ratio { num: factor.den, den: factor.num })))
+                } else {
+                    None
+                };
+                if let Some((other, ratio)) = step {
+                    if other == to {
+                        return Some(ratio);
+                    }
+                    if !reached.iter().any(|(u, _)| *u == other) {
+                        reached.push((other, ratio));
+                    }
+                }
+            }
+        }
+    }
+    None
+}
