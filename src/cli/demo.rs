@@ -148,7 +148,7 @@ fn next(dir: &Path) {
     println!("    {at} statement show --partner C-300 --period 2026-03");
     println!("    {at} audit verify");
     println!("    ls {}/credit-memos {}/outbox", dir.display(), dir.display());
-    println!("Your own: rebated init my-rebates --connector tryton (or files), then docs/admin/connect-your-erp.md");
+    println!("Your own: rebated init my-rebates --connector NAME, then docs/admin/connect-your-erp.md");
 }
 
 fn day(year: i32, month: u32, day: u32) -> NaiveDate {

@@ -36,8 +36,14 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
             continue;
         };
         let book = Book { runtime, request, versions, codes: &codes, closed: &closed, now, run_id: lease.run_id };
+        // Where partners share a figure it is reckoned once for all of them.
+        let shared = if figures::together(versions) { Some(book.figures(&mut tx, 0).await?) } else { None };
         for (pairs, key) in keys.iter().enumerate() {
-            let (changed, booked) = book.pair(&mut tx, key).await?;
+            let figures = match &shared {
+                Some(shared) => shared.iter().filter(|f| f.partner_id == key.partner_id).cloned().collect(),
+                None => book.figures(&mut tx, key.partner_id).await?,
+            };
+            let (changed, booked) = book.pair(&mut tx, key, figures).await?;
             total.count_in += 1;
             total.count_out += changed;
             entries += booked;
@@ -97,13 +103,16 @@ struct Book<'a> {
 type Key = (String, NaiveDate, NaiveDate, i64);
 
 impl Book<'_> {
-    /// Figures and entries of one partner under one agreement: (figures changed, entries booked).
-    async fn pair(&self, tx: &mut Tx, key: &KeyRow) -> PipelineResult<(i64, i64)> {
-        let calendar = &self.runtime.settings.calendar;
-        let rows = figures::sums(tx, self.versions, key.partner_id).await?;
+    /// Figures of one partner, or of all where they are reckoned together.
+    async fn figures(&self, tx: &mut Tx, partner_id: i64) -> PipelineResult<Vec<KeyFigure>> {
+        let rows = figures::sums(tx, self.versions, partner_id).await?;
         let rank = |id: i64| self.codes.get(&id).cloned().unwrap_or_default();
-        let mut now: Vec<KeyFigure> = figures::figures(self.versions, &rows, calendar, None, &rank);
-        now.retain(|f| f.partner_id == key.partner_id);
+        Ok(figures::figures(self.versions, &rows, &self.runtime.settings.calendar, None, &rank))
+    }
+
+    /// Books one partner under one agreement: (figures changed, entries booked).
+    async fn pair(&self, tx: &mut Tx, key: &KeyRow, now: Vec<KeyFigure>) -> PipelineResult<(i64, i64)> {
+        let calendar = &self.runtime.settings.calendar;
         let before: BTreeMap<Key, EarnedRow> = tx
             .earned_figures(key.partner_id, &key.agreement, crate::core::period::LAST_DAY)
             .await?
@@ -151,7 +160,7 @@ impl Book<'_> {
                 &buckets,
                 &held,
                 |month| {
-                    held.get(&month).is_none()
+                    !held.contains_key(&month)
                         || key.months.iter().any(|m| self.runtime.settings.calendar.month_start(*m) == month)
                 },
                 |month| !self.closed.contains(&month),

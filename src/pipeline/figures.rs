@@ -10,6 +10,7 @@ use crate::core::period::{FiscalCalendar, Period};
 use crate::store::{AccumulatorRow, StoreResult, Tx};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The figure of one partner, term and accumulation period.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct KeyFigure {
     /// Lines counted.
     pub lines: i64,
     /// How it was reckoned.
-    pub evaluation: Evaluation,
+    pub evaluation: Arc<Evaluation>,
 }
 
 /// Versions of each agreement, in order of id and version.
@@ -93,7 +94,8 @@ pub fn figures(
     let mut capped: Vec<Figure> = Vec::new();
     for ((_, term, from, to, part), mut entries) in keys {
         if shared {
-            entries.sort_by_cached_key(|e| (e.bucket, rank(e.partner_id), e.version));
+            // By code first: it breaks ties of cents.
+            entries.sort_by_cached_key(|e| (rank(e.partner_id), e.bucket, e.version));
         } else {
             entries.sort_by_key(|e| (e.bucket, e.version));
         }
@@ -102,6 +104,7 @@ pub fn figures(
             Some(cutoff) => evaluate_to_date(versions, term, period, &entries, calendar, cutoff),
             None => evaluate(versions, term, period, &entries, calendar),
         };
+        let evaluation = Arc::new(evaluation);
         let position = newest.terms.iter().position(|t| t.id == term).unwrap_or(usize::MAX);
         for partner in &evaluation.partners {
             capped.push(Figure {
