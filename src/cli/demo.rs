@@ -54,6 +54,7 @@ pub async fn run(command: Demo, global: &Global) -> Result<Done, Failure> {
         Some(dir) => dir,
         None => tempfile::Builder::new().prefix("rebated-demo-").tempdir().map_err(anyhow::Error::from)?.keep(),
     };
+    std::fs::create_dir_all(&dir).map_err(anyhow::Error::from)?;
     FILES.extract(&dir).map_err(anyhow::Error::from)?;
     let mut global = global.clone();
     global.workspace = Some(dir.clone());
