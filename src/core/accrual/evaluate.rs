@@ -229,8 +229,12 @@ impl<'a> Rules<'a> {
             so_far.qualifier += part.amounts.qualifier;
             so_far.base += part.amounts.base;
             lines += part.entry.sums.lines;
+            // Where nothing counts yet nothing is earned, although zero reaches a tier from 0.
+            let until = |rule: &VolumeRule<'_>, at: Amounts, lines: i64| {
+                if lines == 0 { Fine::ZERO } else { rule.earned_until(at) }
+            };
             let by_position = |rule: &VersionRule<'_>| match rule {
-                VersionRule::Volume(rule) => rule.earned_until(so_far) - rule.earned_until(before.0),
+                VersionRule::Volume(rule) => until(rule, so_far, lines) - until(rule, before.0, before.1),
                 VersionRule::Fixed(rule) => fixed::due(rule, lines, so_far.base) - fixed::due(rule, before.1, before.0.base),
                 VersionRule::Gone => Fine::ZERO,
             };
