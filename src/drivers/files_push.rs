@@ -186,9 +186,15 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// Keys in a fixed order, no time of writing: the same memo gives the same bytes.
+/// Keys in a fixed order, no time of writing: the same memo gives the same bytes. Amounts show the
+/// currency's own decimals, as in the CSV.
 fn canonical_json(memo: &MemoRequest) -> Result<Vec<u8>, String> {
-    let mut bytes = serde_json::to_vec_pretty(memo).map_err(|e| e.to_string())?;
+    let mut value = serde_json::to_value(memo).map_err(|e| e.to_string())?;
+    value["amount"] = memo.currency.amount_text(memo.amount).into();
+    for (index, line) in memo.lines.iter().enumerate() {
+        value["lines"][index]["amount"] = memo.currency.amount_text(line.amount).into();
+    }
+    let mut bytes = serde_json::to_vec_pretty(&value).map_err(|e| e.to_string())?;
     bytes.push(b'\n');
     Ok(bytes)
 }
