@@ -116,6 +116,13 @@ pub async fn import_table(
         return Err(problems.into());
     }
     let (_, mut documents) = intake.finish().await?;
+    // Circles show only once all rows are known (case 20).
+    if matches!(table, Table::Items | Table::Partners)
+        && let Err(circles) = tx.master_data().await?.check()
+    {
+        tx.rollback().await?;
+        return Err(circles.into());
+    }
     if table != Table::Lines {
         documents.pending = 0;
         let delivery =

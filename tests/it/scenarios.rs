@@ -1,0 +1,73 @@
+//! The scenarios of `tests/scenarios/`, each through the built program on both stores.
+//!
+//! A scenario is a folder that finance can read: conditions, documents, and the steps with the
+//! figures they must give (`tests/scenarios/README.md`). Nothing about a particular scenario lives
+//! here but its name; a folder that is not named below is an error.
+
+use crate::support::scenario::{Store, play};
+
+macro_rules! scenarios {
+    ($($test:ident = $folder:literal),+ $(,)?) => {
+        const NAMED: &[&str] = &[$($folder),+];
+        $(mod $test {
+            use super::*;
+            #[test]
+            fn on_sqlite() {
+                play($folder, Store::Sqlite);
+            }
+            #[test]
+            fn on_postgres() {
+                play($folder, Store::Postgres);
+            }
+        })+
+    };
+}
+
+scenarios! {
+    tier_boundaries = "case-01-tier-boundaries",
+    marginal_and_all_units = "case-02-marginal-and-all-units",
+    interim_settlement = "case-03-interim-settlement",
+    sign_of_credit_documents = "case-04-sign-of-credit-documents",
+    return_drops_a_tier = "case-05-return-drops-a-tier",
+    period_of_a_return = "case-06-period-of-a-return",
+    rounding_once = "case-07-rounding-once",
+    half_way_amounts = "case-08-half-way-amounts",
+    exchange_rate_and_minor_units = "case-09-exchange-rate-and-minor-units",
+    business_day_and_time_zone = "case-13-business-day-and-time-zone",
+    back_dated_agreement_change = "case-14-back-dated-agreement-change",
+    units_of_measure = "case-19-units-of-measure",
+    merged_customer_history_stays = "case-20-merged-customer-history-stays",
+    merged_customer_history_moves = "case-20-merged-customer-history-moves",
+    renumbered_item = "case-20-renumbered-item",
+    late_versions_and_voids = "case-22-late-versions-and-voids",
+    document_identity = "case-23-document-identity",
+    credit_memo_once = "case-24-credit-memo-once",
+    csv_traps = "case-28-csv-traps",
+    tolerance = "case-31-tolerance",
+    approval_binds_to_content = "case-32-approval-binds-to-content",
+    exact_amounts = "case-33-exact-amounts",
+    volume_by_amount = "worked-vol-by-amount",
+    volume_by_quantity = "worked-vol-by-quantity",
+    volume_per_document_and_week = "worked-vol-per-document-and-week",
+    volume_night_by_night = "worked-vol-night-by-night",
+    returns = "worked-ret-returns",
+    version_by_transaction_date = "worked-ver-by-transaction-date",
+    units_and_whole_lots = "worked-uom-units-and-whole-lots",
+    one_rounding = "worked-rnd-one-rounding",
+    quarterly_accrual = "worked-acc-quarterly-accrual",
+}
+
+#[test]
+fn every_folder_is_a_named_scenario() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut found: Vec<String> = std::fs::read_dir(root)
+        .expect("tests/scenarios")
+        .map(|entry| entry.expect("entry"))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    found.sort();
+    let mut named: Vec<String> = NAMED.iter().map(|n| (*n).to_owned()).collect();
+    named.sort();
+    assert_eq!(found, named);
+}

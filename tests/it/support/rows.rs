@@ -1,0 +1,242 @@
+//! Tables of expected figures against tables of found ones.
+//!
+//! An expected row names some fields; it fits a found row when all of them are equal. Money is
+//! compared as written, so that `-0.00`, a missing decimal or a cent too many shows; other numbers
+//! by value. Reading the store's reporting view of lines lives here too: no command lists them.
+
+use serde_json::{Map, Value};
+use sqlx::{Connection, Row as _};
+
+/// One expected row.
+pub type Row = toml::Table;
+
+/// Fields that are money at the currency's own number of decimals.
+const WRITTEN: &[&str] = &["earned", "booked", "settled", "amount", "carried_forward", "share"];
+
+/// Every expected row fits exactly one found row.
+pub fn compare(expected: &[Row], found: &[Value]) -> Result<(), String> {
+    for row in expected {
+        let hits = found.iter().filter(|candidate| fits(row, candidate)).count();
+        if hits != 1 {
+            return Err(format!("{hits} rows fit {}\n{}", row_text(row), listing(found)));
+        }
+    }
+    Ok(())
+}
+
+/// Expected rows are filters with an `amount`: the entries that fit one add up to it, there is at
+/// least one, and no entry of the agreements named is left over.
+pub fn compare_sums(expected: &[Row], entries: &[Value]) -> Result<(), String> {
+    let mut accounted = vec![0usize; entries.len()];
+    for row in expected {
+        let mut filter = row.clone();
+        let amount = filter.remove("amount").ok_or("a ledger row has an amount")?;
+        let mut sum = 0i128;
+        let mut hits = 0;
+        for (index, entry) in entries.iter().enumerate() {
+            if fits(&filter, entry) {
+                sum += micros(&text(&entry["amount"])).ok_or("an amount")?;
+                hits += 1;
+                accounted[index] += 1;
+            }
+        }
+        if hits == 0 || Some(sum) != micros(amount.as_str().ok_or("amounts are text")?) {
+            return Err(format!("{hits} entries fit {}, sum {sum} micro-units\n{}", row_text(row), listing(entries)));
+        }
+    }
+    let settled = expected.iter().any(|row| row.get("kind").and_then(toml::Value::as_str) == Some("settlement"));
+    for (index, entry) in entries.iter().enumerate() {
+        let named = expected.iter().any(|row| row.get("agreement").and_then(toml::Value::as_str) == entry["agreement"].as_str());
+        if named && accounted[index] != 1 && (settled || entry["kind"] != "settlement") {
+            return Err(format!("{} expected rows account for {entry}\n{}", accounted[index], listing(entries)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every field of the expected row is equal in the found one.
+pub fn fits(row: &Row, candidate: &Value) -> bool {
+    row.iter().all(|(key, expected)| match (key.as_str(), expected) {
+        ("period", toml::Value::String(name)) => period_fits(name, &candidate["period"]),
+        ("accounting_month" | "for_month", toml::Value::String(month)) => text(&candidate[key]).starts_with(month.as_str()),
+        (_, toml::Value::String(part)) if key.ends_with("_contains") => {
+            text(&candidate[key.trim_end_matches("_contains")]).contains(part.as_str())
+        }
+        (_, expected) => {
+            let expected = match expected {
+                toml::Value::String(s) => s.clone(),
+                other => other.to_string(),
+            };
+            let found = text(&candidate[key]);
+            if WRITTEN.contains(&key.as_str()) {
+                return expected == found;
+            }
+            expected == found || matches!((micros(&expected), micros(&found)), (Some(a), Some(b)) if a == b)
+        }
+    })
+}
+
+/// A period is named as people do (`2026`, `2026-H1`, `2026-Q1`, `2026-03`, `from..to`, a day);
+/// the program prints its first and last day, or the same name.
+fn period_fits(name: &str, found: &Value) -> bool {
+    if found.as_str() == Some(name) {
+        return true;
+    }
+    let (from, to) = span(name);
+    match found {
+        Value::String(label) => span(label) == (from, to),
+        _ => found["from"] == from.as_str() && found["to"] == to.as_str(),
+    }
+}
+
+fn span(name: &str) -> (String, String) {
+    if let Some((from, to)) = name.split_once("..") {
+        return (from.to_owned(), to.to_owned());
+    }
+    let last_day = |month: &str| match month {
+        "02" => "28",
+        "04" | "06" | "09" | "11" => "30",
+        _ => "31",
+    };
+    let (year, part) = name.split_once('-').unwrap_or((name, ""));
+    let (first, last) = match part {
+        "" => ("01", "12"),
+        "H1" => ("01", "06"),
+        "H2" => ("07", "12"),
+        "Q1" => ("01", "03"),
+        "Q2" => ("04", "06"),
+        "Q3" => ("07", "09"),
+        "Q4" => ("10", "12"),
+        month if month.len() == 2 => (month, month),
+        _ => return (name.to_owned(), name.to_owned()),
+    };
+    (format!("{year}-{first}-01"), format!("{year}-{last}-{}", last_day(last)))
+}
+
+/// A field as text: JSON text without its quotes, anything else as printed, nothing as empty.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Plain decimal text in micro-units.
+fn micros(text: &str) -> Option<i128> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() || fraction.len() > 6 || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    format!("{whole}{fraction:0<6}").parse::<i128>().ok().map(|n| sign * n)
+}
+
+/// The first value under this key, at any depth.
+pub fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(fields) => fields.get(key).or_else(|| fields.values().find_map(|v| find(v, key))),
+        Value::Array(items) => items.iter().find_map(|v| find(v, key)),
+        _ => None,
+    }
+}
+
+/// Found rows for a failure message.
+pub fn listing(found: &[Value]) -> String {
+    found.iter().map(|row| format!("  {row}\n")).collect()
+}
+fn row_text(row: &Row) -> String {
+    row.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Lines that count or could count, newest version of each document.
+pub fn lines(url: &str) -> Vec<Value> {
+    query(
+        url,
+        &[
+            "company",
+            "document_type",
+            "document",
+            "line",
+            "date",
+            "partner",
+            "item",
+            "quantity",
+            "unit",
+            "net_amount",
+            "currency",
+            "status",
+        ],
+        "SELECT company, document_type, document_number, line_number, CAST(document_date AS TEXT), partner, COALESCE(item, ''), \
+         CAST(CAST(ROUND(quantity * 1000000) AS BIGINT) AS TEXT), unit, CAST(CAST(ROUND(net_amount * 1000000) AS BIGINT) AS TEXT), \
+         currency, status FROM report_line ORDER BY document_date, document_number, line_number",
+        &["quantity", "net_amount"],
+    )
+}
+
+/// Runs one query on either store; every column is text, `scaled` ones are micro-units.
+fn query(url: &str, names: &[&str], sql: &'static str, scaled: &[&str]) -> Vec<Value> {
+    let row_value = |texts: Vec<String>| {
+        let fields: Map<String, Value> = names
+            .iter()
+            .zip(texts)
+            .map(|(name, text)| {
+                let text = if scaled.contains(name) { decimal(&text) } else { text };
+                ((*name).to_owned(), Value::String(text))
+            })
+            .collect();
+        Value::Object(fields)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    runtime.block_on(async {
+        if url.starts_with("sqlite") {
+            let mut connection = sqlx::SqliteConnection::connect(url).await.expect("store");
+            let rows = sqlx::query(sql).fetch_all(&mut connection).await.expect("view");
+            rows.iter().map(|row| row_value((0..names.len()).map(|i| row.get::<String, _>(i)).collect())).collect()
+        } else {
+            let mut connection = sqlx::PgConnection::connect(url).await.expect("store");
+            let rows = sqlx::query(sql).fetch_all(&mut connection).await.expect("view");
+            rows.iter().map(|row| row_value((0..names.len()).map(|i| row.get::<String, _>(i)).collect())).collect()
+        }
+    })
+}
+
+/// Micro-units as plain decimal text.
+fn decimal(micros: &str) -> String {
+    let (sign, digits) = micros.strip_prefix('-').map_or(("", micros), |rest| ("-", rest));
+    let digits = format!("{digits:0>7}");
+    let (whole, fraction) = digits.split_at(digits.len() - 6);
+    format!("{sign}{whole}.{fraction}")
+}
+
+#[test]
+fn money_is_compared_as_written_and_other_numbers_by_value() {
+    let row: Row = toml::from_str(r#"earned = "10.00""#).unwrap();
+    assert!(fits(&row, &serde_json::json!({ "earned": "10.00" })));
+    assert!(!fits(&row, &serde_json::json!({ "earned": "10.0" })));
+    let row: Row = toml::from_str(r#"base = "10.00""#).unwrap();
+    assert!(fits(&row, &serde_json::json!({ "base": "10" })));
+    assert!(!fits(&row, &serde_json::json!({ "base": "10.01" })));
+}
+
+#[test]
+fn a_row_that_fits_twice_or_never_is_not_found() {
+    let row: Row = toml::from_str(r#"partner = "C1""#).unwrap();
+    let found = [serde_json::json!({ "partner": "C1" }), serde_json::json!({ "partner": "C1" })];
+    assert!(compare(std::slice::from_ref(&row), &found).is_err());
+    assert!(compare(std::slice::from_ref(&row), &found[..1]).is_ok());
+    assert!(compare(&[row], &[]).is_err());
+}
+
+#[test]
+fn a_ledger_entry_that_nobody_expects_is_found() {
+    let row: Row = toml::from_str(
+        r#"agreement = "A"
+    kind = "base"
+    amount = "3.00""#,
+    )
+    .unwrap();
+    let entry = |kind: &str, amount: &str| serde_json::json!({ "agreement": "A", "kind": kind, "amount": amount });
+    assert!(compare_sums(std::slice::from_ref(&row), &[entry("base", "1.00"), entry("base", "2.00")]).is_ok());
+    assert!(compare_sums(std::slice::from_ref(&row), &[entry("base", "3.00"), entry("reversal", "1.00")]).is_err());
+}
