@@ -17,6 +17,7 @@ mod notify;
 #[allow(dead_code)]
 #[path = "../../benches/nightly/oracle.rs"]
 mod oracle;
+mod scenarios;
 mod statement;
 mod support;
 mod tidy;

@@ -5,6 +5,8 @@
 pub mod binary;
 pub mod postgres;
 pub mod proxy;
+pub mod rows;
+pub mod scenario;
 pub mod smtp;
 pub mod source;
 pub mod tryton;
