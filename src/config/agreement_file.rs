@@ -94,7 +94,8 @@ fn audience(root: Section<'_>, problems: &mut Problems) -> Audience {
         parents: owned(root.texts("parents")),
         exclude_partners: owned(root.texts("exclude_partners")),
     };
-    if audience.partners.is_empty() && audience.groups.is_empty() && audience.parents.is_empty() {
+    let named = |key: &str| root.node(key).is_some_and(|n| n.as_list().is_none_or(|l| !l.is_empty()));
+    if !["partners", "groups", "parents"].into_iter().any(named) {
         problems.push(
             root.problem("no-partners", "partners", "nobody takes part in this agreement")
                 .help("add partners = [\"...\"], groups = [\"...\"] or parents = [\"...\"]"),

@@ -234,9 +234,11 @@ pub(crate) fn check_text(text: &str, kind: Kind) -> Option<Problem> {
     let refuse = |code: &str, message: String, help: &str| Some(Problem::new(code, message).help(help.to_owned()));
     let decimal_help = "write plain digits with a point and at most six decimals, such as \"1250.00\"";
     match kind {
-        Kind::Name if text.trim().is_empty() => refuse("empty-text", "is empty".into(), "write a name, or leave the key out"),
+        Kind::Name if text.trim().is_empty() => {
+            refuse("empty-text", "the text is empty".into(), "write a name, or leave the key out")
+        }
         Kind::Name if text.chars().any(char::is_control) => {
-            refuse("bad-text", "has a control character in it".into(), "retype the text")
+            refuse("bad-text", "the text has a control character in it".into(), "retype the text")
         }
         Kind::Name if text.trim() != text => {
             refuse("bad-text", format!("`{text}` has blanks around it"), "remove the blanks: codes are compared exactly")
@@ -276,7 +278,7 @@ pub(crate) fn check_text(text: &str, kind: Kind) -> Option<Problem> {
         ),
         Kind::Zone => zone_problem(text),
         Kind::Url if url::Url::parse(text).is_err() => {
-            refuse("bad-url", "is not an address".into(), "write it whole, with its scheme: \"https://host/path\"")
+            refuse("bad-url", "this is not an address".into(), "write it whole, with its scheme: \"https://host/path\"")
         }
         Kind::Word(words) => word_problem(text, words, &[]),
         Kind::WordOrLater(words, later) => word_problem(text, words, later),

@@ -113,6 +113,8 @@ static LIMITS: Shape = Shape::new(
     ],
 );
 
+const AUTHORITY: Kind = Kind::Word(&["truth", "fill-in"]);
+
 static FILES: Shape = Shape::new(
     "a files connector",
     "Folders in, folders out.",
@@ -133,6 +135,8 @@ static FILES_FEED: Shape = Shape::new(
             "mapping that says what a record means; `canonical-lines` and the like read canonical tables",
         )
         .required(),
+        Key::new("authority", AUTHORITY, "whether this feed is the record of truth, or fills in what that one does not deliver")
+            .default("truth"),
         Key::new("folder", Kind::Name, "folder; a relative path starts at the workspace").required(),
         Key::new("pattern", Kind::Name, "file names wanted, several by comma: `*.csv, *.xlsx`").default("*"),
         Key::new("settle", Kind::Duration, "how long size and time have to stand still before a file is taken").default("2s"),
@@ -217,6 +221,8 @@ static RPC_FEED: Shape = Shape::new(
     "Records of one kind, page by page.",
     &[
         Key::new("mapping", Kind::Name, "mapping that says what a record means").required(),
+        Key::new("authority", AUTHORITY, "whether this feed is the record of truth, or fills in what that one does not deliver")
+            .default("truth"),
         Key::new("method", Kind::Name, "method of a page").required(),
         Key::new("params", Kind::Any, "its parameters, with holes"),
         Key::new("fields", Kind::List(&Kind::Name), "fields asked for: the hole {fields}"),

@@ -2,8 +2,10 @@
 
 pub mod agreement_file;
 pub mod agreement_shapes;
+pub mod check;
 pub mod checks;
 pub mod connector_file;
+pub mod init;
 pub mod ladder;
 pub mod layers;
 pub mod library;
@@ -20,4 +22,4 @@ pub mod workspace;
 pub use connector_file::ConnectorConfig;
 pub use rebated_file::{FileTrust, MailTransportConfig, RebatedConfig};
 pub use schedule_file::ScheduleFile;
-pub use workspace::{AgreementSource, FileHash, LookupText, MappingFile, Workspace};
+pub use workspace::{AgreementFile, FileHash, LookupText, MappingFile, Workspace};

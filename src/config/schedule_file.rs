@@ -153,7 +153,9 @@ fn build(name: &str, shipped: bool, company_zone: Tz, root: Section<'_>, problem
         }
         Err(problem) => {
             let key = if problem.code == "no-steps" { "steps" } else { "cron" };
-            problems.push(problem.at(root.place(key)));
+            let help =
+                problem.help.clone().unwrap_or_else(|| "name at least one step, or leave `steps` out for all of them".to_owned());
+            problems.push(problem.at(root.place(key)).help(help));
             None
         }
     }

@@ -31,10 +31,13 @@ impl std::fmt::Debug for Variables {
 }
 
 impl Variables {
-    /// The variables of this process; `${file:...}` starts at `dir`.
+    /// The variables of this process, and those of the workspace's `.env` that it does not set.
+    /// `${file:...}` starts at `dir`.
     pub fn of_process(dir: &Path) -> Self {
         let text = |s: std::ffi::OsString| s.into_string().ok();
-        let values = std::env::vars_os().filter_map(|(k, v)| Some((text(k)?, text(v)?))).collect();
+        let own = std::env::vars_os().filter_map(|(k, v)| Some((text(k)?, text(v)?)));
+        let mut values = env_file(&std::fs::read_to_string(dir.join(".env")).unwrap_or_default());
+        values.extend(own);
         Self { values, dir: dir.to_owned() }
     }
     /// Given variables, for tests.
@@ -138,6 +141,22 @@ impl Variables {
     }
 }
 
+/// `NAME=value` lines; blank lines and `#` lines are skipped, quotes around a value are taken off.
+fn env_file(text: &str) -> BTreeMap<String, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='));
+    pairs.map(|(name, value)| (name.trim().to_owned(), unquoted(value.trim()).to_owned())).collect()
+}
+
+fn unquoted(value: &str) -> &str {
+    for quote in ['"', '\''] {
+        if let Some(inner) = value.strip_prefix(quote).and_then(|v| v.strip_suffix(quote)) {
+            return inner;
+        }
+    }
+    value
+}
+
 /// Masks texts that came from a variable or a flag: they may hold secrets in clear.
 pub fn mask_given(key: &str, text: &mut Text) {
     text.shown = if SECRET_KEYS.contains(&key) { MASK.to_owned() } else { mask_url(&text.value) };
@@ -225,6 +244,13 @@ mod tests {
         assert_eq!(variables().substitute("${HOST").unwrap_err().code, "bad-reference");
         assert_eq!(variables().substitute("${credential:x}").unwrap_err().code, "secret-unreadable");
         assert!(!format!("{text:?}").contains("canary"), "{text:?}");
+    }
+
+    #[test]
+    fn a_file_of_variables_is_read_line_by_line() {
+        let read = env_file("# no\n\nA=1\nexport B = \"two words\"\nC='x=y'\nD=\n");
+        let pairs: Vec<_> = read.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(pairs, [("A", "1"), ("B", "two words"), ("C", "x=y"), ("D", "")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::config::layers::{self, Shown};
 use crate::config::rebated_file::{self, REBATED, RebatedConfig};
 use crate::config::schedule_file::{self, ScheduleFile};
 use crate::config::source::Source;
-use crate::config::tree::Table;
+use crate::config::tree::{Table, Value};
 use crate::config::variables::Variables;
 use crate::config::{agreement_file, library};
 use crate::core::agreement::AgreementVersion;
@@ -33,19 +33,21 @@ pub struct Workspace {
     pub lookups: Vec<LookupText>,
     /// Schedules by name, likewise.
     pub schedules: Vec<ScheduleFile>,
-    /// Agreement files in the order of their names.
-    pub agreements: Vec<(AgreementVersion, AgreementSource)>,
+    /// Agreement files by id and version.
+    pub agreements: Vec<AgreementFile>,
     /// Every file of the folder that was read, with its hash.
     pub files: Vec<FileHash>,
     /// Every value of the configuration with its origin.
     pub shown: Vec<Shown>,
 }
 
-/// Where an agreement was written.
+/// An agreement file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgreementSource {
+pub struct AgreementFile {
+    /// What it says.
+    pub version: AgreementVersion,
     /// Path inside the workspace: `agreements/acme.toml`.
-    pub path: String,
+    pub name: String,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
     /// The file's text.
@@ -107,18 +109,19 @@ impl Workspace {
     /// # Errors
     /// Every problem of every file.
     pub fn load_with(dir: &Path, flags: &[(String, String)], variables: &Variables) -> Result<Self, Problems> {
-        let mut reading = Reading { dir, variables, problems: Problems::default(), files: Vec::new() };
-        let config = reading.config(flags);
-        let zone = config.as_ref().map_or(chrono_tz::UTC, |(c, _)| c.company.timezone);
-        let connectors = reading.connectors();
-        let (mappings, lookups) = (reading.mappings(), reading.lookups());
-        let schedules = reading.schedules(zone);
-        let agreements = reading.agreements();
-        let Reading { problems, files, .. } = reading;
-        match config {
-            Some((config, shown)) if problems.0.is_empty() => {
-                Ok(Self { dir: dir.to_owned(), config, connectors, mappings, lookups, schedules, agreements, files, shown })
-            }
+        let (parts, problems) = Parts::read(dir, flags, variables);
+        match parts.config {
+            Some((config, shown)) if problems.0.is_empty() => Ok(Self {
+                dir: dir.to_owned(),
+                config,
+                connectors: parts.connectors,
+                mappings: parts.mappings,
+                lookups: parts.lookups,
+                schedules: parts.schedules,
+                agreements: parts.agreements,
+                files: parts.files,
+                shown,
+            }),
             _ => Err(problems),
         }
     }
@@ -141,6 +144,14 @@ impl Workspace {
     pub fn lookup(&self, name: &str) -> Option<&LookupText> {
         self.lookups.iter().find(|l| l.name == name)
     }
+    /// Path and text of a mapping.
+    pub fn mapping_text(&self, name: &str) -> Option<(String, String)> {
+        self.mapping(name).map(|m| (m.path.clone(), m.text.clone()))
+    }
+    /// Path and text of a lookup.
+    pub fn lookup_text(&self, name: &str) -> Option<(String, String)> {
+        self.lookup(name).map(|l| (l.path.clone(), l.text.clone()))
+    }
     /// A connector by name.
     pub fn connector(&self, name: &str) -> Option<&ConnectorConfig> {
         self.connectors.iter().find(|c| c.name == name)
@@ -152,6 +163,40 @@ impl Workspace {
     /// A path of the configuration; relative ones start at the workspace.
     pub fn path(&self, written: &str) -> PathBuf {
         self.dir.join(written)
+    }
+}
+
+/// What could be read of a workspace, beside the problems of the rest.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The configuration with the origin of its values.
+    pub config: Option<(RebatedConfig, Vec<Shown>)>,
+    /// Connectors without problems.
+    pub connectors: Vec<ConnectorConfig>,
+    /// Mappings.
+    pub mappings: Vec<MappingFile>,
+    /// Lookups.
+    pub lookups: Vec<LookupText>,
+    /// Schedules without problems.
+    pub schedules: Vec<ScheduleFile>,
+    /// Agreements without problems.
+    pub agreements: Vec<AgreementFile>,
+    /// Every file that was read.
+    pub files: Vec<FileHash>,
+}
+
+impl Parts {
+    /// Reads every file of a workspace, with every problem of every file.
+    pub fn read(dir: &Path, flags: &[(String, String)], variables: &Variables) -> (Self, Problems) {
+        let mut reading = Reading { dir, variables, problems: Problems::default(), files: Vec::new() };
+        let config = reading.config(flags);
+        let zone = config.as_ref().map_or(chrono_tz::UTC, |(c, _)| c.company.timezone);
+        let connectors = reading.connectors();
+        let (mappings, lookups) = (reading.mappings(), reading.lookups());
+        let schedules = reading.schedules(zone);
+        let agreements = reading.agreements();
+        let Reading { problems, files, .. } = reading;
+        (Self { config, connectors, mappings, lookups, schedules, agreements, files }, problems)
     }
 }
 
@@ -307,47 +352,50 @@ impl Reading<'_> {
         found
     }
 
-    fn agreements(&mut self) -> Vec<(AgreementVersion, AgreementSource)> {
-        let mut found: Vec<(AgreementVersion, AgreementSource)> = Vec::new();
+    fn agreements(&mut self) -> Vec<AgreementFile> {
+        let mut found: Vec<AgreementFile> = Vec::new();
         for (_, path) in self.list("agreements", ".toml") {
             let Some(text) = self.text(&path) else { continue };
+            // An example that is commented out says nothing that could be ignored.
+            if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+                continue;
+            }
             let parsed = agreement_file::parse(&path, &text);
             let Some(version) = self.take(parsed) else { continue };
-            let source = AgreementSource { path, sha256: sha256_hex(text.as_bytes()), text };
-            found.push((version, source));
+            found.push(AgreementFile { version, name: path, sha256: sha256_hex(text.as_bytes()), text });
         }
         self.versions(&found);
+        found.sort_by(|a, b| (&a.version.id, a.version.version).cmp(&(&b.version.id, b.version.version)));
         found
     }
 
     /// Rules between files: one file per version, and each version starts after the one before.
-    fn versions(&mut self, agreements: &[(AgreementVersion, AgreementSource)]) {
-        for (at, (version, source)) in agreements.iter().enumerate() {
-            let place = || key_place(source, if version.version > 1 { "version" } else { "id" });
-            for (other, first) in &agreements[..at] {
+    fn versions(&mut self, agreements: &[AgreementFile]) {
+        for (at, file) in agreements.iter().enumerate() {
+            let version = &file.version;
+            for first in &agreements[..at] {
+                let other = &first.version;
                 if other.id != version.id {
                     continue;
                 }
                 if other.version == version.version {
+                    let message = format!("version {} of agreement `{}` is also in {}", version.version, version.id, first.name);
                     self.problems.push(
-                        Problem::new(
-                            "duplicate-id",
-                            format!("version {} of agreement `{}` is also in {}", version.version, version.id, first.path),
-                        )
-                        .at(place())
-                        .help("give an amendment the next version number with its valid_from, or another agreement its own id"),
+                        Problem::new("duplicate-id", message)
+                            .at(key_place(file, if version.version > 1 { "version" } else { "id" }))
+                            .help(
+                                "give an amendment the next version number with its valid_from, or another agreement its own id",
+                            ),
                     );
                 } else if (other.version < version.version) != (other.valid_from <= version.valid_from) {
+                    let message = format!(
+                        "version {} rules from {}, version {} in {} from {}",
+                        version.version, version.valid_from, other.version, first.name, other.valid_from
+                    );
                     self.problems.push(
-                        Problem::new(
-                            "amendment",
-                            format!(
-                                "version {} rules from {}, version {} in {} from {}",
-                                version.version, version.valid_from, other.version, first.path, other.valid_from
-                            ),
-                        )
-                        .at(key_place(source, "valid_from"))
-                        .help("a later version starts on a later day"),
+                        Problem::new("amendment", message)
+                            .at(key_place(file, "valid_from"))
+                            .help("a later version starts on a later day"),
                     );
                 }
             }
@@ -366,7 +414,22 @@ fn mapping(name: &str, path: &str, text: &str, shipped: bool) -> MappingFile {
 }
 
 /// Place of a key at the top of an agreement file.
-fn key_place(source: &AgreementSource, key: &str) -> Place {
-    let file = Source::file(&source.path, &source.text);
-    Table::parse(&file).ok().and_then(|t| t.get(key).map(crate::config::tree::Node::place)).unwrap_or_else(|| file.place(0))
+fn key_place(agreement: &AgreementFile, key: &str) -> Place {
+    place_in(&agreement.name, &agreement.text, key)
+}
+
+/// Place of the value at a dotted path in a file's text; of its start when there is none.
+pub(crate) fn place_in(name: &str, text: &str, path: &str) -> Place {
+    let file = Source::file(name, text);
+    let Ok(mut table) = Table::parse(&file) else { return file.place(0) };
+    let mut place = file.place(0);
+    for key in path.split('.') {
+        let Some(node) = table.get(key).cloned() else { return place };
+        place = node.place();
+        match node.value {
+            Value::Table(below) => table = below,
+            _ => return place,
+        }
+    }
+    place
 }

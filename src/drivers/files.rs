@@ -24,6 +24,10 @@ struct FeedTable {
     #[serde(default)]
     #[allow(dead_code)]
     mapping: Option<String>,
+    /// The pipeline's business.
+    #[serde(default)]
+    #[allow(dead_code)]
+    authority: Option<String>,
     /// Folder, relative to the workspace or absolute.
     folder: PathBuf,
     /// File names wanted: `*` and `?` as usual, several by comma.

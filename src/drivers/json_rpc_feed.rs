@@ -24,6 +24,10 @@ pub(super) struct FeedTable {
     #[serde(default)]
     #[allow(dead_code)]
     mapping: Option<String>,
+    /// The pipeline's business.
+    #[serde(default)]
+    #[allow(dead_code)]
+    authority: Option<String>,
     method: String,
     /// Holes: `{filter}`, `{changed}`, `{after}`, `{limit}`, `{fields}` and the constants.
     params: Value,

@@ -8,21 +8,18 @@ mod drivers;
 mod engine;
 mod erp_push;
 mod formats;
+mod gallery;
 mod generated_year;
 mod kill;
 mod mail;
 mod mapping;
 mod mapping_files;
 mod notify;
-#[allow(dead_code)]
-#[path = "../../benches/nightly/oracle.rs"]
 mod oracle;
 mod scenarios;
 mod statement;
 mod support;
 mod tidy;
 mod tryton;
-#[allow(dead_code)]
-#[path = "../../benches/nightly/workload.rs"]
 mod workload;
 mod workspace;

@@ -196,3 +196,36 @@ fn every_shipped_connector_is_accepted_and_names_mappings_that_exist() {
         }
     }
 }
+
+#[test]
+fn a_new_workspace_is_accepted_whatever_connectors_it_starts_with() {
+    use rebated::config::check::{NothingFurther, check_with};
+    let all: Vec<String> = rebated::config::library::connectors().iter().map(|c| c.name.to_owned()).collect();
+    for connectors in [Vec::new(), all] {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("new");
+        let written = rebated::config::init::write_workspace(&dir, &connectors).unwrap();
+        assert!(written.iter().any(|p| p == "rebated.toml"), "{written:?}");
+        let report = check_with(&dir, &[], &Variables::of_process(&dir), &mut NothingFurther);
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        assert_eq!(report.files.iter().filter(|f| f.starts_with("connectors/")).count(), connectors.len());
+        let again = rebated::config::init::write_workspace(&dir, &[]).unwrap_err();
+        assert!(again.to_string().contains("[workspace-exists]"), "{again}");
+    }
+    let unknown = rebated::config::init::write_workspace(Path::new("/nowhere"), &["trytn".to_owned()]).unwrap_err();
+    assert!(unknown.to_string().contains("did you mean `tryton`?"), "{unknown}");
+}
+
+#[test]
+fn the_example_agreement_is_accepted_once_its_comment_signs_are_gone() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("new");
+    rebated::config::init::write_workspace(&dir, &[]).unwrap();
+    let path = dir.join("agreements/example.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().skip(2).map(|l| l.strip_prefix("# ").unwrap_or("")).collect();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let workspace = Workspace::load(&dir, &[]).unwrap();
+    assert_eq!(workspace.agreements[0].version.id, "ACME-2026");
+    assert_eq!(workspace.agreements[0].name, "agreements/example.toml");
+}
