@@ -1,14 +1,17 @@
 //! `init`, `check`, `config show`.
 
-use super::app::{Failure, load_workspace, workspace_dir};
-use super::output::{Table, print_json, print_problems};
+use super::app::{Failure, load_workspace, overrides, workspace_dir};
+use super::output::{Table, print_json};
 use super::{Done, Global};
-use crate::core::problem::{Problem, Problems};
+use crate::config::check::{Further, check_workspace, render};
+use crate::config::init::{InitError, write_workspace};
+use crate::config::{ConnectorConfig, LookupText, MappingFile, Workspace};
+use crate::core::problem::{Place, Problem, Problems};
 use crate::drivers::Driver;
-use crate::mapping::testcase;
-use crate::pipeline::catalog;
+use crate::mapping::lookup::LookupFile;
+use crate::mapping::{Mapping, testcase};
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub struct Init {
@@ -33,70 +36,87 @@ pub enum ConfigCommand {
 }
 
 pub fn init(command: &Init, global: &Global) -> Result<Done, Failure> {
-    let written: Vec<String> = Vec::new();
+    let written = match write_workspace(&command.dir, &command.connectors) {
+        Ok(written) => written,
+        Err(InitError::Problem(problem)) => return Err(problem.into()),
+        Err(error) => return Err(Failure::Failed(error.into())),
+    };
     if global.json {
         print_json(&written);
     } else {
         for file in &written {
-            println!("wrote {file}");
+            println!("wrote {}", command.dir.join(file).display());
         }
         println!("next: rebated --workspace {} check", command.dir.display());
     }
     Ok(Done::Clean)
 }
 
-pub async fn check(command: Check, global: &Global) -> Result<Done, Failure> {
-    let mut problems = Problems::default();
-    let mut tests = 0;
-    match load_workspace(global) {
-        Err(Failure::Problems(found)) => problems = found,
-        Err(other) => return Err(other),
-        Ok(workspace) => {
-            for file in &workspace.mappings {
-                match catalog::mapping(&workspace, &file.name) {
-                    Ok(Some(mapping)) => {
-                        for result in testcase::run(&mapping) {
-                            tests += 1;
-                            if !result.passed() {
-                                problems.push(
-                                    Problem::new(
-                                        "mapping-test",
-                                        format!("test `{}` fails: {}", result.name, result.failures.join("; ")),
-                                    )
-                                    .at(result.place.clone()),
-                                );
-                            }
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(crate::pipeline::PipelineError::Problems(found)) => problems.0.extend(found.0),
-                    Err(other) => return Err(other.into()),
-                }
-            }
-            for connector in &workspace.connectors {
-                match Driver::open(connector, &workspace.dir) {
-                    Err(problem) => problems.push(problem),
-                    Ok(driver) if command.online => {
-                        for check in driver.test(chrono::Utc::now()).await.into_iter().filter(|c| !c.ok) {
-                            problems.push(
-                                Problem::new("connector-test", format!("{} {}: {}", connector.name, check.name, check.detail))
-                                    .help(format!("see `rebated connector test {}`", connector.name)),
-                            );
-                        }
-                    }
-                    Ok(_) => {}
-                }
-            }
+/// Compiles mappings, runs their tests, opens drivers; counts the tests.
+#[derive(Default)]
+struct Deeper {
+    tests: usize,
+}
+
+impl Further for Deeper {
+    fn mapping(&mut self, mapping: &MappingFile, lookups: &[LookupText]) -> Problems {
+        let lookup = |name: &str| {
+            let found = lookups.iter().find(|l| l.name == name)?;
+            Some(LookupFile { name: found.path.clone(), text: found.text.clone() })
+        };
+        let compiled = match Mapping::compile(&mapping.path, &mapping.text, &lookup) {
+            Ok(compiled) => compiled,
+            Err(problems) => return problems,
+        };
+        let results = testcase::run(&compiled);
+        self.tests += results.len();
+        let failed = results.into_iter().filter(|r| !r.passed());
+        Problems(
+            failed
+                .map(|r| {
+                    Problem::new("mapping-test", format!("test `{}` fails: {}", r.name, r.failures.join("; ")))
+                        .at(r.place)
+                        .help("correct the fields or rules above it, or what the test expects")
+                })
+                .collect(),
+        )
+    }
+    fn connector(&mut self, connector: &ConnectorConfig, dir: &Path) -> Problems {
+        Driver::open(connector, dir).err().map_or_else(Problems::default, Problems::from)
+    }
+}
+
+/// Asks every connector for what can be tried without changing anything.
+async fn try_connectors(workspace: &Workspace) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for connector in &workspace.connectors {
+        let Ok(driver) = Driver::open(connector, &workspace.dir) else { continue };
+        for check in driver.test(chrono::Utc::now()).await.into_iter().filter(|c| !c.ok) {
+            problems.push(
+                Problem::new("connector-test", format!("{} {}: {}", connector.name, check.name, check.detail))
+                    .at(Place::source(format!("connectors/{}.toml", connector.name)))
+                    .help(format!("see `rebated connector test {}`", connector.name)),
+            );
         }
     }
-    if global.json {
-        print_json(&serde_json::json!({ "problems": problems.0, "mapping_tests": tests }));
-    } else if problems.0.is_empty() {
-        println!("{}: no problems; {tests} mapping tests passed", workspace_dir(global).display());
-    } else {
-        print_problems(&problems.0);
+    problems
+}
+
+pub async fn check(command: Check, global: &Global) -> Result<Done, Failure> {
+    let mut deeper = Deeper::default();
+    let mut report = check_workspace(&workspace_dir(global), &overrides(global), &mut deeper);
+    if command.online && report.problems.is_empty() {
+        report.problems = try_connectors(&load_workspace(global)?).await;
     }
-    Ok(if problems.0.is_empty() { Done::Clean } else { Done::Waiting })
+    let tests = deeper.tests;
+    if global.json {
+        print_json(&serde_json::json!({ "files": report.files, "problems": report.problems, "mapping_tests": tests }));
+    } else if report.problems.is_empty() {
+        println!("{}: {} files, no problems; {tests} mapping tests passed", workspace_dir(global).display(), report.files.len());
+    } else {
+        print!("{}", render(&report.problems));
+    }
+    Ok(if report.problems.is_empty() { Done::Clean } else { Done::Waiting })
 }
 
 pub fn config(_: &ConfigCommand, global: &Global) -> Result<Done, Failure> {

@@ -94,12 +94,12 @@ fn unknown_mappings(parts: &Parts, connector: &ConnectorConfig, dir: &Path, prob
 }
 
 fn unknown_connectors(parts: &Parts, problems: &mut Problems) {
-    for file in &parts.agreements {
-        let settlement = &file.version.settlement;
+    for (version, file) in &parts.agreements {
+        let settlement = &version.settlement;
         let Some(name) = settlement.connector.as_deref().filter(|_| settlement.method != PayoutMethod::AccrueOnly) else {
             continue;
         };
-        let place = || place_in(&file.name, &file.text, "settlement.connector");
+        let place = || place_in(&file.path, &file.text, "settlement.connector");
         match parts.connectors.iter().find(|c| c.name == name) {
             Some(connector) if connector.push.contains_key("credit-memo") => {}
             Some(_) => problems.push(

@@ -140,13 +140,6 @@ pub struct Reconcile {
     pub at_most: Option<Micros>,
 }
 
-impl Approval {
-    /// Whether files under `agreements/` are active when loaded.
-    pub fn agreement_files_trusted(&self) -> bool {
-        self.agreement_files == FileTrust::Trusted
-    }
-}
-
 impl Reconcile {
     /// The tolerance that reconciliation works with.
     pub fn tolerance(&self) -> Tolerance {

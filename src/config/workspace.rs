@@ -34,20 +34,18 @@ pub struct Workspace {
     /// Schedules by name, likewise.
     pub schedules: Vec<ScheduleFile>,
     /// Agreement files by id and version.
-    pub agreements: Vec<AgreementFile>,
+    pub agreements: Vec<(AgreementVersion, AgreementSource)>,
     /// Every file of the folder that was read, with its hash.
     pub files: Vec<FileHash>,
     /// Every value of the configuration with its origin.
     pub shown: Vec<Shown>,
 }
 
-/// An agreement file.
+/// Where an agreement was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgreementFile {
-    /// What it says.
-    pub version: AgreementVersion,
+pub struct AgreementSource {
     /// Path inside the workspace: `agreements/acme.toml`.
-    pub name: String,
+    pub path: String,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
     /// The file's text.
@@ -144,14 +142,6 @@ impl Workspace {
     pub fn lookup(&self, name: &str) -> Option<&LookupText> {
         self.lookups.iter().find(|l| l.name == name)
     }
-    /// Path and text of a mapping.
-    pub fn mapping_text(&self, name: &str) -> Option<(String, String)> {
-        self.mapping(name).map(|m| (m.path.clone(), m.text.clone()))
-    }
-    /// Path and text of a lookup.
-    pub fn lookup_text(&self, name: &str) -> Option<(String, String)> {
-        self.lookup(name).map(|l| (l.path.clone(), l.text.clone()))
-    }
     /// A connector by name.
     pub fn connector(&self, name: &str) -> Option<&ConnectorConfig> {
         self.connectors.iter().find(|c| c.name == name)
@@ -180,7 +170,7 @@ pub struct Parts {
     /// Schedules without problems.
     pub schedules: Vec<ScheduleFile>,
     /// Agreements without problems.
-    pub agreements: Vec<AgreementFile>,
+    pub agreements: Vec<(AgreementVersion, AgreementSource)>,
     /// Every file that was read.
     pub files: Vec<FileHash>,
 }
@@ -352,8 +342,8 @@ impl Reading<'_> {
         found
     }
 
-    fn agreements(&mut self) -> Vec<AgreementFile> {
-        let mut found: Vec<AgreementFile> = Vec::new();
+    fn agreements(&mut self) -> Vec<(AgreementVersion, AgreementSource)> {
+        let mut found: Vec<(AgreementVersion, AgreementSource)> = Vec::new();
         for (_, path) in self.list("agreements", ".toml") {
             let Some(text) = self.text(&path) else { continue };
             // An example that is commented out says nothing that could be ignored.
@@ -362,24 +352,22 @@ impl Reading<'_> {
             }
             let parsed = agreement_file::parse(&path, &text);
             let Some(version) = self.take(parsed) else { continue };
-            found.push(AgreementFile { version, name: path, sha256: sha256_hex(text.as_bytes()), text });
+            found.push((version, AgreementSource { path, sha256: sha256_hex(text.as_bytes()), text }));
         }
         self.versions(&found);
-        found.sort_by(|a, b| (&a.version.id, a.version.version).cmp(&(&b.version.id, b.version.version)));
+        found.sort_by(|(a, _), (b, _)| (&a.id, a.version).cmp(&(&b.id, b.version)));
         found
     }
 
     /// Rules between files: one file per version, and each version starts after the one before.
-    fn versions(&mut self, agreements: &[AgreementFile]) {
-        for (at, file) in agreements.iter().enumerate() {
-            let version = &file.version;
-            for first in &agreements[..at] {
-                let other = &first.version;
+    fn versions(&mut self, agreements: &[(AgreementVersion, AgreementSource)]) {
+        for (at, (version, file)) in agreements.iter().enumerate() {
+            for (other, first) in &agreements[..at] {
                 if other.id != version.id {
                     continue;
                 }
                 if other.version == version.version {
-                    let message = format!("version {} of agreement `{}` is also in {}", version.version, version.id, first.name);
+                    let message = format!("version {} of agreement `{}` is also in {}", version.version, version.id, first.path);
                     self.problems.push(
                         Problem::new("duplicate-id", message)
                             .at(key_place(file, if version.version > 1 { "version" } else { "id" }))
@@ -390,7 +378,7 @@ impl Reading<'_> {
                 } else if (other.version < version.version) != (other.valid_from <= version.valid_from) {
                     let message = format!(
                         "version {} rules from {}, version {} in {} from {}",
-                        version.version, version.valid_from, other.version, first.name, other.valid_from
+                        version.version, version.valid_from, other.version, first.path, other.valid_from
                     );
                     self.problems.push(
                         Problem::new("amendment", message)
@@ -414,8 +402,8 @@ fn mapping(name: &str, path: &str, text: &str, shipped: bool) -> MappingFile {
 }
 
 /// Place of a key at the top of an agreement file.
-fn key_place(agreement: &AgreementFile, key: &str) -> Place {
-    place_in(&agreement.name, &agreement.text, key)
+fn key_place(agreement: &AgreementSource, key: &str) -> Place {
+    place_in(&agreement.path, &agreement.text, key)
 }
 
 /// Place of the value at a dotted path in a file's text; of its start when there is none.

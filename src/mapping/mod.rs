@@ -18,7 +18,7 @@ mod field;
 mod lookup;
 mod path;
 pub mod reference;
-mod shape;
+pub mod shape;
 mod signs;
 pub(crate) mod tables;
 pub mod testcase;

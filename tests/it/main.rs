@@ -15,11 +15,16 @@ mod mail;
 mod mapping;
 mod mapping_files;
 mod notify;
+#[allow(dead_code)]
+#[path = "../../benches/nightly/oracle.rs"]
 mod oracle;
 mod scenarios;
+mod schema;
 mod statement;
 mod support;
 mod tidy;
 mod tryton;
+#[allow(dead_code)]
+#[path = "../../benches/nightly/workload.rs"]
 mod workload;
 mod workspace;

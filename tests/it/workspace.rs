@@ -226,6 +226,6 @@ fn the_example_agreement_is_accepted_once_its_comment_signs_are_gone() {
     let lines: Vec<_> = text.lines().skip(2).map(|l| l.strip_prefix("# ").unwrap_or("")).collect();
     std::fs::write(&path, lines.join("\n")).unwrap();
     let workspace = Workspace::load(&dir, &[]).unwrap();
-    assert_eq!(workspace.agreements[0].version.id, "ACME-2026");
-    assert_eq!(workspace.agreements[0].name, "agreements/example.toml");
+    assert_eq!(workspace.agreements[0].0.id, "ACME-2026");
+    assert_eq!(workspace.agreements[0].1.path, "agreements/example.toml");
 }
