@@ -76,13 +76,14 @@ pub fn workspace_dir(global: &Global) -> PathBuf {
     global.workspace.clone().unwrap_or_else(|| PathBuf::from("."))
 }
 
+/// The flags' layer of the configuration.
+pub fn overrides(global: &Global) -> Vec<(String, String)> {
+    global.store.iter().map(|url| ("store.url".to_owned(), url.clone())).collect()
+}
+
 /// Loads the workspace with the flags' layer on top.
 pub fn load_workspace(global: &Global) -> Result<Workspace, Failure> {
-    let mut overrides = Vec::new();
-    if let Some(url) = &global.store {
-        overrides.push(("store.url".to_owned(), url.clone()));
-    }
-    Ok(Workspace::load(&workspace_dir(global), &overrides)?)
+    Ok(Workspace::load(&workspace_dir(global), &overrides(global))?)
 }
 
 impl App {

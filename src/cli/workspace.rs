@@ -8,8 +8,8 @@ use crate::config::init::{InitError, write_workspace};
 use crate::config::{ConnectorConfig, LookupText, MappingFile, Workspace};
 use crate::core::problem::{Place, Problem, Problems};
 use crate::drivers::Driver;
-use crate::mapping::lookup::LookupFile;
-use crate::mapping::{Mapping, testcase};
+
+use crate::mapping::{LookupFile, Mapping, testcase};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 
