@@ -51,6 +51,8 @@ pub enum Outcome {
     Missing,
     /// Theirs carries a reference that we never gave.
     NotOurs,
+    /// Theirs is there although ours was never sent: after a restored backup, for instance.
+    NotSent,
     /// Theirs is there more than once.
     Duplicate,
 }
@@ -65,6 +67,7 @@ impl Outcome {
             Self::Currency => "memo-currency",
             Self::Missing => "memo-missing",
             Self::NotOurs => "memo-not-ours",
+            Self::NotSent => "memo-not-sent",
             Self::Duplicate => "memo-duplicate",
         }
     }

@@ -76,6 +76,17 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
     }
     for m in &theirs {
         let ours = settlements.iter().find(|s| s.reference == m.reference);
+        if let Some(s) = ours.filter(|s| !s.is_out() && m.status != "cancelled" && m.status != "draft") {
+            let digits = Currency::parse(&s.currency).map_or(2, Currency::minor_digits);
+            push(
+                &mut result,
+                &m.reference,
+                Some((&s.currency, s.amount())),
+                Some((&m.currency, Micros(m.amount_u), &m.document)),
+                Outcome::NotSent,
+                digits,
+            );
+        }
         if ours.is_none() && !seen.contains(&m.reference.as_str()) {
             let digits = Currency::parse(&m.currency).map_or(2, Currency::minor_digits);
             push(&mut result, &m.reference, None, Some((&m.currency, Micros(m.amount_u), &m.document)), Outcome::NotOurs, digits);
