@@ -155,17 +155,19 @@ impl PushReport {
 /// Pauses that are not the connector's own.
 #[derive(Clone, Copy, Debug)]
 pub struct PushPauses {
-    /// After `busy` answers.
+    /// After `busy` answers, and after repeated unclear ones.
     pub busy: Duration,
     /// After a look-up that failed.
     pub lookup_failed: Duration,
+    /// Attempts with an unclear outcome that are followed up at once; later ones after `busy`.
+    pub at_once: u32,
     /// Failed look-ups in a row after which a connector is left alone for the pass.
     pub give_up_after: u32,
 }
 
 impl Default for PushPauses {
     fn default() -> Self {
-        Self { busy: Duration::seconds(30), lookup_failed: Duration::minutes(1), give_up_after: 5 }
+        Self { busy: Duration::seconds(30), at_once: 2, lookup_failed: Duration::minutes(1), give_up_after: 5 }
     }
 }
 
@@ -337,7 +339,8 @@ impl<R: MemoRows, P: MemoPort> ErpPush<'_, R, P> {
                         Problem::new("memo-unknown", format!("the outcome for {} is not known: {reason}", row.reference))
                             .help("it is looked up by its reference before anything else is done");
                     report.problems.insert(row.settlement_id, problem.at(place(&row)));
-                    report.due(now);
+                    // Looked up at once; but who never gets an answer does not ask without end.
+                    report.due(if row.attempts > self.pauses.at_once { now + self.pauses.busy } else { now });
                     return Ok(());
                 }
                 Err(PushError::Busy(reason)) => {

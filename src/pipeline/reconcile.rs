@@ -60,6 +60,10 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
         let ours = Ours { amount: s.amount(), currency: &s.currency };
         let found: Vec<_> =
             theirs.iter().filter(|m| m.reference == s.reference && m.status != "cancelled" && m.status != "draft").collect();
+        // Under way: whether it arrives is the push's to find out, by looking it up.
+        if found.is_empty() && s.state != "confirmed" {
+            continue;
+        }
         let their = found.first().map(|m| Theirs { amount: Micros(m.amount_u), currency: &m.currency });
         let outcome = if found.len() > 1 { Outcome::Duplicate } else { compare(Some(&ours), their.as_ref(), tolerance) };
         if let Outcome::Agrees { difference, .. } = outcome {

@@ -5,6 +5,8 @@ mod canonical;
 mod config;
 mod daemon;
 mod drivers;
+mod e2e_mail;
+mod e2e_tryton;
 mod engine;
 mod erp_push;
 mod formats;

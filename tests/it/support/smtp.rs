@@ -166,6 +166,20 @@ print(json.dumps({
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// The content of a message's attachment, taken out by Python's email package.
+pub fn attachment(path: &Path, name: &str) -> Vec<u8> {
+    let script = r#"
+import email, email.policy, sys
+message = email.message_from_bytes(open(sys.argv[1], "rb").read(), policy=email.policy.default)
+found = [part for part in message.iter_attachments() if part.get_filename() == sys.argv[2]]
+assert len(found) == 1, [part.get_filename() for part in message.iter_attachments()]
+sys.stdout.buffer.write(found[0].get_content())
+"#;
+    let output = Command::new(python()).args(["-c", script]).arg(path).arg(name).output().expect("python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
 /// An authority and a leaf for `localhost`; a certificate that is both is refused by good clients.
 fn certificates(folder: &Path) {
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("certificate file");
