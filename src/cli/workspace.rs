@@ -108,6 +108,9 @@ pub async fn check(command: Check, global: &Global) -> Result<Done, Failure> {
     if command.online && report.problems.is_empty() {
         report.problems = try_connectors(&load_workspace(global)?).await;
     }
+    if report.problems.iter().any(|p| p.code == "no-workspace") {
+        return Err(Problems(report.problems).into());
+    }
     let tests = deeper.tests;
     if global.json {
         print_json(&serde_json::json!({ "files": report.files, "problems": report.problems, "mapping_tests": tests }));

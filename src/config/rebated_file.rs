@@ -231,12 +231,13 @@ static WEB: Shape = Shape::new(
     "[web]",
     "The daemon's pages.",
     &[
-        Key::new("listen", Kind::Name, "host:port").default("127.0.0.1:8484"),
+        Key::new("listen", Kind::Name, "host:port, or `none`").default("127.0.0.1:8484"),
         Key::new("public_url", Kind::Url, "address in mails"),
     ],
 );
 
 const TRUST: Kind = Kind::Word(&["need-approval", "trusted"]);
+const TRUST_NOW: Kind = Kind::WordOrLater(&["trusted"], &["need-approval"]);
 
 static APPROVAL: Shape = Shape::new(
     "[approval]",
@@ -246,8 +247,8 @@ static APPROVAL: Shape = Shape::new(
             .default("10000.00"),
         Key::new("auto_approve_below", Kind::Amount, "below this amount nobody has to").default("0.00"),
         Key::new("agreement_files", TRUST, "whether files under agreements/ are active when loaded").default("need-approval"),
-        Key::new("mapping_files", TRUST, "whether changed mappings are active when loaded").default("trusted"),
-        Key::new("connector_files", TRUST, "whether changed connectors are active when loaded").default("trusted"),
+        Key::new("mapping_files", TRUST_NOW, "whether changed mappings are active when loaded").default("trusted"),
+        Key::new("connector_files", TRUST_NOW, "whether changed connectors are active when loaded").default("trusted"),
         Key::new("file_author", Kind::Name, "whom trusted files count as; that user cannot approve their settlements")
             .default("erp-admin"),
     ],
@@ -292,7 +293,8 @@ fn sections(root: Section<'_>, problems: &mut Problems) -> Option<RebatedConfig>
     let approval = root.table("approval").and_then(|t| approval(t, problems));
     let web = root.table("web")?;
     let listen = web.text("listen")?;
-    if listen.parse::<std::net::SocketAddr>().is_err()
+    if listen != "none"
+        && listen.parse::<std::net::SocketAddr>().is_err()
         && !listen.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok())
     {
         problems.push(

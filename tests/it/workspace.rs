@@ -229,3 +229,19 @@ fn the_example_agreement_is_accepted_once_its_comment_signs_are_gone() {
     assert_eq!(workspace.agreements[0].0.id, "ACME-2026");
     assert_eq!(workspace.agreements[0].1.path, "agreements/example.toml");
 }
+
+#[test]
+fn the_commands_end_as_documented_and_print_places() {
+    use crate::support::binary::Workspace as Program;
+    let program = Program::with_config(COMPANY);
+    program.write("agreements/a.toml", "id = \"A\"\n");
+    let refused = program.run(["check"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stdout.contains("agreements/a.toml:1:1: `currency` is missing in an agreement [missing-key]"), "{refused:?}");
+    assert_eq!(program.run(["config", "show"]).code, 2);
+    std::fs::remove_file(program.path().join("agreements/a.toml")).unwrap();
+    assert_eq!(program.run(["check"]).code, 0);
+    let shown = program.run(["config", "show", "--json"]);
+    assert!(shown.stdout.contains("rebated.toml:2:8"), "{shown:?}");
+    assert_eq!(Program::empty().run(["check"]).code, 2);
+}
