@@ -9,7 +9,7 @@ use super::intake::line_key;
 use super::run::{Lease, RunRequest};
 use super::stages::StageOutcome;
 use super::{PipelineResult, Runtime};
-use crate::core::matching::{Accumulator, Document, Matcher};
+use crate::core::matching::{Accumulator, Document, MasterData, Matcher};
 use crate::store::{AccumulatorRow, LineRow, NewException, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +40,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     let master = Arc::new(tx.master_data().await?);
     let matcher = Matcher::new(&versions, master.clone(), runtime.settings.calendar);
     let marked_agreements: BTreeMap<String, String> = tx.marked_agreements().await?.into_iter().collect();
-    let marked_partners: BTreeMap<i64, String> = tx.marked_partners().await?.into_iter().collect();
+    let marked_partners = with_survivors(tx.marked_partners().await?, &master);
     let all_marked = !versions.is_empty() && versions.iter().all(|v| marked_agreements.contains_key(&v.id));
     let folded = tx.watermark(FOLDED).await?;
     let last = tx.last_line_id().await?;
@@ -64,19 +64,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             tx.clear_accumulators_of_partner(*partner).await?;
         }
         if all_marked || !marked_agreements.is_empty() {
-            let mut after = 0;
-            loop {
-                let (rows, next) = page(tx, after).await?;
-                rebuilt_new += i64::try_from(rows.iter().filter(|r| r.line.id > folded).count()).unwrap_or(0);
-                for document in documents(&rows) {
-                    matcher.fold(&document_of(&document), 1, &mut rebuilt);
-                }
-                runtime.progress.advanced(next.unwrap_or(last), Some(last));
-                match next {
-                    Some(next) => after = next,
-                    None => break,
-                }
-            }
+            rebuilt_new = fold_all(tx, runtime, &matcher, folded, last, &mut rebuilt).await?;
         } else {
             for partner in sources_of(&marked_partners, &matcher) {
                 let rows = tx.lines_of_partner(partner).await?;
@@ -215,6 +203,83 @@ type Causes = BTreeMap<(i64, String), BTreeSet<String>>;
 
 fn note(causes: &mut Causes, partner: i64, agreement: &str, reason: String) {
     causes.entry((partner, agreement.to_owned())).or_default().insert(reason);
+}
+
+/// Folds every current line; returns how many of them are new.
+///
+/// Lines of a document that came through later stand apart from its other lines. Such a document is
+/// folded as a whole, since discounts and document counts look at all of it.
+async fn fold_all(
+    tx: &mut Tx,
+    runtime: &Runtime,
+    matcher: &Matcher,
+    folded: i64,
+    last: i64,
+    out: &mut Accumulator,
+) -> PipelineResult<i64> {
+    let mut new_lines = 0i64;
+    let mut seen = Seen::default();
+    let mut apart: BTreeMap<(i64, i64, i64), BTreeSet<i64>> = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let (rows, next) = page(tx, after).await?;
+        new_lines += i64::try_from(rows.iter().filter(|r| r.line.id > folded).count()).unwrap_or(0);
+        for document in documents(&rows) {
+            let first = &document.rows[0];
+            if seen.first_time(first.line.document_id) {
+                matcher.fold(&document_of(&document), 1, out);
+            } else {
+                let key = (first.line.partner_id, first.line.document_id, first.version);
+                apart.entry(key).or_default().extend(document.rows.iter().map(|r| r.line.id));
+            }
+        }
+        runtime.progress.advanced(next.unwrap_or(last), Some(last));
+        match next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    for ((partner, document, version), ids) in apart {
+        let rows = tx.lines_of_version(partner, document, version).await?;
+        let before: Vec<LineRow> = rows.iter().filter(|r| !ids.contains(&r.line.id)).cloned().collect();
+        for part in documents(&before) {
+            matcher.fold(&document_of(&part), -1, out);
+        }
+        out.problems.retain(|p| p.document_id != document);
+        for whole in documents(&rows) {
+            matcher.fold(&document_of(&whole), 1, out);
+        }
+    }
+    Ok(new_lines)
+}
+
+/// Which document ids have been seen: a bit each, since a store may hold millions.
+#[derive(Default)]
+struct Seen(Vec<u64>);
+
+impl Seen {
+    fn first_time(&mut self, id: i64) -> bool {
+        let id = usize::try_from(id).unwrap_or(0);
+        let (word, bit) = (id / 64, 1u64 << (id % 64));
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        let known = self.0[word] & bit != 0;
+        self.0[word] |= bit;
+        !known
+    }
+}
+
+/// The marked partners and everyone they were merged into, for whom their lines count.
+fn with_survivors(marked: Vec<(i64, String)>, master: &MasterData) -> BTreeMap<i64, String> {
+    let mut all: BTreeMap<i64, String> = BTreeMap::new();
+    for (partner, reason) in marked {
+        for survivor in master.merge_chain(partner) {
+            all.entry(survivor.id).or_insert_with(|| reason.clone());
+        }
+        all.insert(partner, reason);
+    }
+    all
 }
 
 /// A page of lines in id order that ends with a whole document; the id to go on after, `None` at the end.

@@ -80,7 +80,8 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
     }
     for m in &theirs {
         let ours = settlements.iter().find(|s| s.reference == m.reference);
-        if let Some(s) = ours.filter(|s| !s.is_out() && m.status != "cancelled" && m.status != "draft") {
+        // An approved one is found by its reference when it is pushed.
+        if let Some(s) = ours.filter(|s| !s.is_out() && s.state != "approved" && m.status != "cancelled" && m.status != "draft") {
             let digits = Currency::parse(&s.currency).map_or(2, Currency::minor_digits);
             push(
                 &mut result,

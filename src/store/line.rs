@@ -266,34 +266,33 @@ impl Tx {
         Ok(id.unwrap_or(0))
     }
 
-    /// Partners that have current lines referring to one of the document numbers.
+    /// Partners that have lines referring to a document number. Superseded ones too: their share may
+    /// still have to be taken out of the running sums, and only as it was put in.
     pub async fn partners_referring_to(&mut self, number: &str) -> StoreResult<Vec<i64>> {
-        Ok(
-            on!(self, c => sqlx::query_scalar("SELECT DISTINCT partner_id FROM line WHERE refers_to_document = $1 AND superseded = 0")
-            .bind(number).fetch_all(c).await?),
-        )
+        Ok(on!(self, c => sqlx::query_scalar("SELECT DISTINCT partner_id FROM line WHERE refers_to_document = $1")
+            .bind(number).fetch_all(c).await?))
     }
 
-    /// Whether any line refers to another document: most loads can skip the search per number.
+    /// Numbers that lines refer to, superseded ones too: most loads can skip the search per number.
     pub async fn referred_numbers(&mut self) -> StoreResult<Vec<String>> {
-        Ok(
-            on!(self, c => sqlx::query_scalar("SELECT DISTINCT refers_to_document FROM line WHERE refers_to_document IS NOT NULL AND superseded = 0")
-            .fetch_all(c).await?),
-        )
+        Ok(on!(self, c => sqlx::query_scalar("SELECT DISTINCT refers_to_document FROM line WHERE refers_to_document IS NOT NULL")
+            .fetch_all(c).await?))
     }
 
-    /// Partners with current lines of an item.
+    /// Partners with lines of an item, superseded ones too.
     pub async fn partners_buying(&mut self, item_id: i64) -> StoreResult<Vec<i64>> {
         Ok(
-            on!(self, c => sqlx::query_scalar("SELECT DISTINCT partner_id FROM line WHERE item_id = $1 AND superseded = 0").bind(item_id).fetch_all(c).await?),
+            on!(self, c => sqlx::query_scalar("SELECT DISTINCT partner_id FROM line WHERE item_id = $1").bind(item_id).fetch_all(c).await?),
         )
     }
 
     /// Partners with documents in a currency from a day on. Asked of the documents, of which there are
-    /// far fewer than lines.
+    /// far fewer than lines; and of versions that still have to be taken out of the running sums.
     pub async fn partners_trading_in(&mut self, currency: &str, from: NaiveDate) -> StoreResult<Vec<i64>> {
         Ok(on!(self, c => sqlx::query_scalar(
-            "SELECT DISTINCT partner_id FROM document WHERE currency = $1 AND document_date >= $2 AND partner_id IS NOT NULL")
+            "SELECT partner_id FROM document WHERE currency = $1 AND document_date >= $2 AND partner_id IS NOT NULL
+             UNION SELECT s.partner_id FROM superseded_version s
+             JOIN line l ON l.partner_id = s.partner_id AND l.document_id = s.document_id AND l.version = s.version WHERE l.currency = $1")
             .bind(currency).bind(from).fetch_all(c).await?))
     }
 

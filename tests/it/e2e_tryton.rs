@@ -243,7 +243,7 @@ async fn expected_accruals(server: &TrytonServer, rpc: &Rpc) -> BTreeMap<(String
         let (everything, pumps) = sales(server, rpc, partner).await;
         let earned = [
             ("everything", everything, per_mille(everything, 5)),
-            ("pumps", pumps, per_mille(pumps, if pumps >= 100_000_00 { 20 } else { 10 })),
+            ("pumps", pumps, per_mille(pumps, if pumps >= 10_000_000 { 20 } else { 10 })),
         ];
         for (term, base, earned) in earned {
             let figures = [amount(base), amount(base), amount(earned), amount(earned), amount(0)];

@@ -20,9 +20,11 @@ mod notify;
 #[allow(dead_code)]
 #[path = "../../benches/nightly/oracle.rs"]
 mod oracle;
+mod rebuild;
 mod scenarios;
 mod schema;
 mod statement;
+mod store;
 mod support;
 mod tidy;
 mod tryton;

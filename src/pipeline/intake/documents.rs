@@ -6,6 +6,7 @@ use crate::core::line::DocumentType;
 use crate::core::money::Currency;
 use crate::store::{DocumentHead, DocumentRow, ErpMemoRow, NewException, NewLine};
 use foldhash::{HashSet, HashSetExt};
+use sha2::{Digest, Sha256};
 
 impl Intake<'_> {
     /// Folded lines that refer to this document mean something else now.
@@ -253,6 +254,11 @@ impl Intake<'_> {
         if rest.lines.is_empty() {
             return Ok(Vec::new());
         }
-        self.resolve_lines(&rest, old, next_line).await
+        // The content is no longer what the first place said: a later state that equals that is a change.
+        let mut grown = old.clone();
+        grown.head.content_hash.extend(rest.content_hash());
+        grown.head.content_hash = Sha256::digest(&grown.head.content_hash).to_vec();
+        self.tx.update_document(old.id, &grown.head).await?;
+        self.resolve_lines(&rest, &grown, next_line).await
     }
 }

@@ -2,8 +2,57 @@
 
 use super::{Intake, PipelineResult};
 use crate::core::master::Draft;
+use crate::core::master_data::MasterData;
 use crate::pipeline::PipelineError;
 use crate::store::{ErpMemoRow, MasterChange, NewException};
+use foldhash::{HashMap, HashMapExt};
+use std::sync::Arc;
+
+/// Codes whose facts also decide about lines of other codes, as the delivery found them and as far
+/// as it has come.
+#[derive(Default)]
+pub(super) struct Kin {
+    /// From a partner to those below it and those merged into it.
+    dependants: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// Between an item and its other numbers, both ways.
+    numbers: HashMap<Arc<str>, Vec<Arc<str>>>,
+}
+
+impl Kin {
+    pub fn of(master: &MasterData) -> Self {
+        let mut kin = Self { dependants: HashMap::new(), numbers: HashMap::new() };
+        for partner in master.partners() {
+            let above = partner.facts.iter().filter_map(|f| f.parent.as_ref()).chain(partner.merged.as_ref().map(|m| &m.into));
+            for code in above {
+                kin.dependants.entry(code.clone()).or_default().push(partner.code.clone());
+            }
+        }
+        for item in master.items() {
+            if let Some((next, _)) = &item.replaced_by {
+                kin.renumbered(&item.code, next);
+            }
+        }
+        kin
+    }
+    fn renumbered(&mut self, old: &str, new: &str) {
+        self.numbers.entry(old.into()).or_default().push(new.into());
+        self.numbers.entry(new.into()).or_default().push(old.into());
+    }
+    /// The code and everything that can be reached from it.
+    fn reach(edges: &HashMap<Arc<str>, Vec<Arc<str>>>, code: &str) -> Vec<Arc<str>> {
+        let mut found: Vec<Arc<str>> = vec![code.into()];
+        let mut at = 0;
+        while let Some(current) = found.get(at).cloned() {
+            at += 1;
+            for next in edges.get(&current).into_iter().flatten() {
+                if !found.contains(next) {
+                    found.push(next.clone());
+                }
+            }
+        }
+        found
+    }
+}
 
 impl Intake<'_> {
     pub(super) async fn take_master(&mut self, draft: Draft) -> PipelineResult<()> {
@@ -19,20 +68,22 @@ impl Intake<'_> {
                         self.partner_ids.entry(alias.clone()).or_insert(id);
                     }
                 }
-                if let MasterChange::Changed(id) = change {
-                    self.tx.mark_partner(id, "partner master data changed").await?;
-                    if let Some(into) = p.merged_into.as_ref().and_then(|code| self.partner_ids.get(code)) {
-                        self.tx.mark_partner(*into, "partner merged").await?;
-                    }
+                if change != MasterChange::None {
+                    self.mark_kin(&p.partner, change).await?;
                 }
             }
-            Draft::Item(i) => match self.tx.put_item(&i).await? {
-                MasterChange::New(id) => {
+            Draft::Item(i) => {
+                let change = self.tx.put_item(&i).await?;
+                if let MasterChange::New(id) = change {
                     self.item_ids.insert(i.item.clone(), id);
                 }
-                MasterChange::Changed(id) => self.mark_buyers(id, "item master data changed").await?,
-                MasterChange::None => {}
-            },
+                if let Some(next) = &i.replaced_by {
+                    self.kin.renumbered(&i.item, next);
+                }
+                if change != MasterChange::None {
+                    self.mark_buyers(&i.item, "item master data changed").await?;
+                }
+            }
             Draft::Unit(u) => {
                 let item_id = match &u.item {
                     None => 0,
@@ -53,10 +104,9 @@ impl Intake<'_> {
                     },
                 };
                 if self.tx.put_unit(item_id, &u).await? {
-                    if item_id == 0 {
-                        self.all_units_changed = true;
-                    } else {
-                        self.mark_buyers(item_id, "unit conversions changed").await?;
+                    match &u.item {
+                        None => self.all_units_changed = true,
+                        Some(code) => self.mark_buyers(code, "unit conversions changed").await?,
                     }
                 }
             }
@@ -88,9 +138,36 @@ impl Intake<'_> {
         Ok(())
     }
 
-    pub(super) async fn mark_buyers(&mut self, item_id: i64, reason: &str) -> PipelineResult<()> {
-        for partner in self.tx.partners_buying(item_id).await? {
-            self.tx.mark_partner(partner, reason).await?;
+    /// Marks a partner, everybody whose lines its facts decide about, and whoever such lines counted for
+    /// before; whom they count for now is followed when they are folded.
+    async fn mark_kin(&mut self, code: &str, change: MasterChange) -> PipelineResult<()> {
+        let concerned = Kin::reach(&self.kin.dependants, code);
+        if concerned.len() == 1 && matches!(change, MasterChange::New(_)) {
+            // Nobody knew the code, so nothing was counted by its facts.
+            return Ok(());
+        }
+        for code in concerned {
+            if let Some(id) = self.partner_ids.get(&*code).copied() {
+                self.tx.mark_partner(id, "partner master data changed").await?;
+            }
+            let before: Vec<i64> = match self.master.partner_by_code(&code) {
+                Some(partner) => self.master.merge_chain(partner.id).iter().skip(1).map(|p| p.id).collect(),
+                None => Vec::new(),
+            };
+            for id in before {
+                self.tx.mark_partner(id, "partner merged").await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the buyers of an item under any of its numbers.
+    async fn mark_buyers(&mut self, code: &str, reason: &str) -> PipelineResult<()> {
+        for number in Kin::reach(&self.kin.numbers, code) {
+            let Some(id) = self.item_ids.get(&*number).copied() else { continue };
+            for partner in self.tx.partners_buying(id).await? {
+                self.tx.mark_partner(partner, reason).await?;
+            }
         }
         Ok(())
     }

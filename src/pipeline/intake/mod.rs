@@ -65,6 +65,7 @@ pub struct Intake<'t> {
     partner_ids: BTreeMap<String, i64>,
     item_ids: BTreeMap<String, i64>,
     master: MasterData,
+    kin: master::Kin,
     any_merges: bool,
     waiting: Vec<DraftLine>,
     /// Numbers that folded lines refer to: their originals change what the lines mean.
@@ -89,6 +90,7 @@ impl<'t> Intake<'t> {
         let partner_ids = tx.partner_ids().await?;
         let item_ids = tx.item_ids().await?;
         let master = tx.master_data().await?;
+        let kin = master::Kin::of(&master);
         let any_merges = master.partners().iter().any(|p| p.merged.is_some());
         let referred = tx.referred_numbers().await?.into_iter().collect();
         let open_keys =
@@ -101,6 +103,7 @@ impl<'t> Intake<'t> {
             partner_ids,
             item_ids,
             master,
+            kin,
             any_merges,
             waiting: Vec::new(),
             referred,
@@ -234,16 +237,17 @@ impl<'t> Intake<'t> {
             known.insert(row.identity.clone(), row);
         }
         let mut new_documents: Vec<DocumentRow> = Vec::new();
-        let mut new_at: HashMap<Identity, usize> = HashMap::new();
+        let mut touched: HashSet<Identity> = HashSet::new();
         let mut new_lines: Vec<NewLine> = Vec::new();
         let mut next_document = self.tx.take_ids("document", i64::try_from(groups.len()).unwrap_or(i64::MAX)).await?;
         let line_count: usize = groups.iter().map(|g| g.lines.len()).sum();
         let mut next_line = self.tx.take_ids("line", i64::try_from(line_count).unwrap_or(i64::MAX)).await?;
         for group in groups {
-            if new_at.contains_key(&group.identity) {
-                // A second state of a document that is new in this very batch: store the first one, then compare.
+            if touched.contains(&group.identity) {
+                // A second state of a document in this very batch: the lines of the first one have to stand
+                // before they can be superseded.
                 self.store_batch(&mut new_documents, &mut new_lines).await?;
-                new_at.clear();
+                touched.clear();
                 if let Some(row) = self.tx.document(&group.identity).await? {
                     known.insert(group.identity.clone(), row);
                 }
@@ -251,6 +255,7 @@ impl<'t> Intake<'t> {
             if self.delivery.compared {
                 self.seen.insert(group.identity.clone());
             }
+            touched.insert(group.identity.clone());
             let existing = known.get(&group.identity).cloned();
             let head = self.head_of(&group, existing.as_ref()).await?;
             match existing {
@@ -262,7 +267,6 @@ impl<'t> Intake<'t> {
                     }
                     next_document += 1;
                     new_lines.extend(self.resolve_lines(&group, &row, &mut next_line).await?);
-                    new_at.insert(group.identity.clone(), new_documents.len());
                     new_documents.push(row);
                     self.note_original(&group).await?;
                 }
