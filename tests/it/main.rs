@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod canonical;
+mod compare;
 mod config;
 mod daemon;
 mod drivers;

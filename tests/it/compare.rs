@@ -1,0 +1,132 @@
+//! Comparison with a source's full list (cases 21 and 22), through the program: what the cursor missed
+//! comes in with an exception, what vanished is an exception and counts until somebody decides.
+
+use crate::support::binary::Workspace;
+use crate::support::proxy::canned;
+use chrono::{Duration, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+const CONFIG: &str = r#"
+[company]
+name = "Comparing Ltd"
+currency = "EUR"
+timezone = "Europe/Berlin"
+[store]
+url = "sqlite://rebated.db"
+[mail]
+from = "Rebates <rebates@comparing.example>"
+transport = { type = "folder", path = "outbox" }
+[approval]
+agreement_files = "trusted"
+"#;
+const CONNECTOR: &str = r#"
+driver = "json-rpc"
+base_url = "${ERP_URL}"
+[feeds.invoices]
+mapping = "erp-invoice"
+method = "list"
+params = { since = "{changed}", after = "{after}", limit = "{limit}" }
+changed = "{since}"
+after = "{last}"
+page_size = 50
+cursor = { field = "at", precision = "second", lag = "0s", overlap = "15m" }
+"#;
+const MAPPING: &str = r#"
+target = "line"
+sign = "signed"
+[source]
+records = "result[]"
+[fields]
+document_type = { const = "invoice" }
+document_number = "number"
+line_number = { const = "1" }
+document_date = "date"
+partner = { const = "C-1" }
+net_amount = "net"
+currency = { default = "company" }
+changed_at = { from = "at", instant = true }
+"#;
+const AGREEMENT: &str = r#"
+id = "FLAT"
+title = "One per cent"
+partners = ["C-1"]
+currency = "EUR"
+valid = { from = "2020-01-01", to = "2099-12-31" }
+settlement = { every = "year", method = "accrue-only" }
+[[terms]]
+id = "flat"
+type = "volume"
+accumulate = "agreement"
+qualifier = "net-amount"
+base = "net-amount"
+method = "retrospective"
+tiers = [{ from = "0", rate = "1%" }]
+"#;
+
+fn invoice(id: u32, days_ago: i64, net: &str) -> Value {
+    let at = Utc::now() - Duration::days(days_ago);
+    json!({ "id": id, "number": format!("R{id}"), "at": at.to_rfc3339_opts(SecondsFormat::Secs, true), "date": at.date_naive(), "net": net })
+}
+
+/// An ERP that lists what changed since an instant, in the order of its ids.
+fn erp(records: Arc<Mutex<Vec<Value>>>) -> String {
+    canned(move |_, params| {
+        let since = params["since"].as_str().map(|s| s.get(..19).unwrap_or(s).to_owned());
+        let after = params["after"].as_u64().unwrap_or(0);
+        let shown: Vec<Value> = records
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|r| r["id"].as_u64().unwrap() > after)
+            .filter(|r| since.as_ref().is_none_or(|s| r["at"].as_str().unwrap().get(..19).unwrap() >= s.as_str()))
+            .cloned()
+            .collect();
+        (200, Vec::new(), json!({ "jsonrpc": "2.0", "id": 1, "result": shown }).to_string())
+    })
+}
+
+fn earned(workspace: &Workspace) -> String {
+    workspace.run(["accruals", "--json"]).ok().json()[0]["earned"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_cursor_missed_is_found_late_and_what_vanished_waits_for_a_person() {
+    let records = Arc::new(Mutex::new(vec![invoice(1, 20, "1000.00"), invoice(2, 19, "500.00")]));
+    let mut workspace = Workspace::with_config(CONFIG);
+    workspace.set_env("ERP_URL", erp(records.clone()));
+    workspace.write("connectors/erp.toml", CONNECTOR);
+    workspace.write("mappings/erp-invoice.toml", MAPPING);
+    workspace.write("agreements/flat.toml", AGREEMENT);
+    workspace.write("partners.csv", "partner,name\nC-1,Compared\n");
+    workspace.run(["import", "partners", "partners.csv"]).ok();
+    workspace.run(["run", "nightly"]).ok();
+    assert_eq!(earned(&workspace), "15.00");
+
+    // R3 was changed long before the cursor and shows up only now; R2 is gone.
+    records.lock().unwrap().retain(|r| r["id"] != 2);
+    records.lock().unwrap().push(invoice(3, 30, "200.00"));
+    workspace.run(["run", "nightly"]).ok();
+    assert_eq!(earned(&workspace), "15.00", "the cursor does not see it");
+    let compare = ["reconcile", "--against", "source", "--connector", "erp", "--json"];
+    let found = workspace.run(compare).expect_code(1).json();
+    assert_eq!((found["found_late"].as_array().unwrap().len(), found["gone"].as_array().unwrap().len()), (1, 1), "{found:#}");
+    workspace.run(["run", "nightly"]).expect_code(1);
+    assert_eq!(earned(&workspace), "17.00", "R3 counts, and R2 until somebody decides");
+    let again = workspace.run(compare).expect_code(1).json();
+    assert_eq!((again["found_late"].as_array().unwrap().len(), again["gone"].as_array().unwrap().len()), (0, 1), "{again:#}");
+
+    let open = workspace.run(["exception", "list", "--json"]).ok().json();
+    let codes: Vec<&str> = open.as_array().unwrap().iter().map(|e| e["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["found-late", "gone-from-source"]);
+    assert_eq!((&open[0]["blocking"], &open[1]["blocking"]), (&json!(false), &json!(true)));
+    workspace.run(["user", "add", "fay", "--role", "finance-approver"]).ok();
+    let token = workspace.run(["user", "token", "fay"]).ok().last_word();
+    let id = open[1]["id"].to_string();
+    let confirm = ["exception", "resolve", id.as_str(), "--action", "confirm-deletion", "--reason", "voided in the ERP"];
+    workspace.run(confirm).expect_code(2);
+    workspace.run_as(&token, confirm).ok();
+    workspace.run(["run", "nightly"]).expect_code(1);
+    assert_eq!(earned(&workspace), "12.00");
+    assert_eq!(workspace.run(compare).ok().json()["gone"], json!([]));
+}
