@@ -24,6 +24,38 @@ pub fn compare(expected: &[Row], found: &[Value]) -> Result<(), String> {
     Ok(())
 }
 
+/// Every expected row fits the found one in its place, and there are no more.
+pub fn compare_in_order(expected: &[Row], found: &[Value]) -> Result<(), String> {
+    if expected.len() != found.len() {
+        return Err(format!("{} rows instead of {}\n{}", found.len(), expected.len(), listing(found)));
+    }
+    match expected.iter().zip(found).find(|(row, candidate)| !fits(row, candidate)) {
+        Some((row, candidate)) => Err(format!("{candidate} is not {}\n{}", row_text(row), listing(found))),
+        None => Ok(()),
+    }
+}
+
+/// The audit trail with its details as fields of their own; each row has its time, hash and actor.
+pub fn audit(trail: &Value) -> Vec<Value> {
+    let rows = match trail {
+        Value::Array(rows) => rows.clone(),
+        row => vec![row.clone()],
+    };
+    let with_details = |mut row: Value| {
+        for field in ["at", "hash", "actor"] {
+            assert!(!text(&row[field]).is_empty(), "an audit row without its {field}: {row}");
+        }
+        let details: Value = serde_json::from_str(&text(&row["detail"])).expect("details are JSON");
+        for (name, value) in details.as_object().cloned().unwrap_or_default() {
+            if row.get(&name).is_none() {
+                row[name] = value;
+            }
+        }
+        row
+    };
+    rows.into_iter().map(with_details).collect()
+}
+
 /// Expected rows are filters with an `amount`: the entries that fit one add up to it, there is at
 /// least one, and no entry of the agreements named is left over.
 pub fn compare_sums(expected: &[Row], entries: &[Value]) -> Result<(), String> {

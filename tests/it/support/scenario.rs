@@ -8,6 +8,7 @@ use super::postgres::Database;
 use super::rows::{self, Row};
 use serde::Deserialize;
 use serde_json::Value;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +72,9 @@ struct Step {
     /// The receipt `of` a figure shows these line shares and nothing else.
     expect_receipt: Option<Vec<Row>>,
     of: Option<Row>,
+    /// The rows that the audit trail gained since the last look, in order, these and no others; only
+    /// those that `of` fits when it is given.
+    expect_audit: Option<Vec<Row>>,
     /// Files whose name fits `folder/*ending`.
     expect_files: Option<String>,
     /// Figures as of this business day.
@@ -87,6 +91,8 @@ struct Stage {
     database_url: String,
     tokens: BTreeMap<String, String>,
     at: String,
+    /// Rows of the audit trail that were looked at.
+    audited: Cell<usize>,
     _database: Option<Database>,
 }
 
@@ -117,6 +123,7 @@ pub fn play(name: &str, store: Store) {
         database_url: url,
         tokens: BTreeMap::new(),
         at: "set-up".to_owned(),
+        audited: Cell::new(0),
         _database: database,
     };
     stage.prepare(&scenario.users);
@@ -160,6 +167,7 @@ impl Step {
             || self.expect_ledger.is_some()
             || self.expect_lines.is_some()
             || self.expect_receipt.is_some()
+            || self.expect_audit.is_some()
             || self.expect_files.is_some()
     }
     fn title(&self) -> String {
@@ -226,6 +234,13 @@ impl Stage {
             self.compare("lines", expected, rows::lines(&self.database_url), step.count);
         } else if let Some(expected) = &step.expect_receipt {
             self.compare("receipt lines", expected, self.receipt(step), Some(expected.len()));
+        } else if let Some(expected) = &step.expect_audit {
+            let of = step.of.as_ref().map(|row| self.filled_row(row)).unwrap_or_default();
+            let mut found = rows::audit(&self.tell(&["audit", "export"]).ok().json());
+            let news = found.split_off(self.audited.replace(found.len()));
+            let news: Vec<Value> = news.into_iter().filter(|row| rows::fits(&of, row)).collect();
+            let expected: Vec<Row> = expected.iter().map(|row| self.filled_row(row)).collect();
+            rows::compare_in_order(&expected, &news).unwrap_or_else(|e| self.fail(&e));
         } else if let Some(pattern) = &step.expect_files {
             let found = self.files(pattern);
             assert!(found.len() == step.count.unwrap_or(1), "{}: {}: {pattern}: found {found:?}", self.name, self.at);
@@ -336,12 +351,13 @@ impl Stage {
         }
     }
 
-    /// Fills `{settlement:AGREEMENT/PAYEE/PERIOD}` (the id), `{reference:...}` of the same form and
-    /// `{exception:CODE}` from what the program lists. The newest settlement of a period counts.
+    /// Fills `{settlement:AGREEMENT/PAYEE/PERIOD}` (the id), `{reference:...}` and `{fingerprint:...}` of
+    /// the same form and `{exception:CODE}` from what the program lists. The newest settlement of a period counts.
     fn filled(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        while let Some((noun, start)) =
-            ["settlement", "reference", "exception"].iter().find_map(|n| text.find(&format!("{{{n}:")).map(|at| (*n, at)))
+        while let Some((noun, start)) = ["settlement", "reference", "fingerprint", "exception"]
+            .iter()
+            .find_map(|n| text.find(&format!("{{{n}:")).map(|at| (*n, at)))
         {
             let end = start + text[start..].find('}').expect("a closed placeholder");
             let key = text[start + noun.len() + 2..end].to_owned();
@@ -382,13 +398,15 @@ impl Stage {
     }
 }
 
-/// Repeats the last row of a table ten thousand times, counting `{n}` up from 1.
+/// Repeats every row with `{n}` ten thousand times where it stands, counting up from 1.
 fn repeated(text: &str) -> String {
-    let (head, row) = text.trim_end().rsplit_once('\n').expect("a header and a row");
-    let mut all = format!("{head}\n");
-    for n in 1..=10_000 {
-        all.push_str(&row.replace("{n}", &n.to_string()));
-        all.push('\n');
+    let mut all = String::new();
+    for row in text.lines() {
+        let times = if row.contains("{n}") { 10_000 } else { 1 };
+        for n in 1..=times {
+            all.push_str(&row.replace("{n}", &n.to_string()));
+            all.push('\n');
+        }
     }
     all
 }
