@@ -58,11 +58,16 @@ pub async fn run(command: SettlementCommand, app: &App) -> Result<Done, Failure>
         SettlementCommand::Show { id } => show(app, id).await,
         SettlementCommand::Propose { agreement, business_day } => {
             let user = app.actor().await?;
+            let mut tx = app.store().begin().await?;
             if !matches!(user.role.as_str(), "finance-preparer" | "admin") {
-                return Err(Failure::Use(format!("{} ({}) may not prepare settlements", user.name, user.role)));
+                let message = format!("{} ({}) may not prepare settlements", user.name, user.role);
+                let detail = serde_json::json!({ "agreement": agreement, "refused": message });
+                let now = app.runtime.clock.now();
+                tx.audit(now, &user.name, "settlement propose", "settlements", "refused", &detail).await?;
+                tx.commit().await?;
+                return Err(Failure::Use(message));
             }
             let day = business_day.unwrap_or_else(|| app.previous_day());
-            let mut tx = app.store().begin().await?;
             let outcome = propose::propose(&app.runtime, &mut tx, day, &user.name, agreement.as_deref()).await?;
             tx.commit().await?;
             println!("{}", outcome.detail);
@@ -198,8 +203,13 @@ async fn push(app: &App, id: Option<i64>) -> Result<Done, Failure> {
                 tx.save_memo(&memo, now).await?;
             }
             tx.move_settlement(id, "refused", "sending", None, None, now).await?;
-        } else if s.state == "proposed" {
-            return Err(Failure::Use(format!("settlement {id} is not approved")));
+        } else if matches!(s.state.as_str(), "proposed" | "empty" | "rejected") {
+            let why = if s.state == "proposed" { "not approved" } else { &s.state };
+            let message = format!("settlement {id} is {why}");
+            let detail = serde_json::json!({ "fingerprint": s.fingerprint, "amount": s.money(s.amount()), "refused": message });
+            tx.audit(now, &actor, "settlement push", &format!("settlement {id}"), "refused", &detail).await?;
+            tx.commit().await?;
+            return Err(Failure::Use(message));
         }
     }
     tx.audit(now, &actor, "push", "settlements", "done", &serde_json::json!({ "settlement": id })).await?;

@@ -143,7 +143,7 @@ pub async fn approve(runtime: &Runtime, id: i64, user: &UserRow) -> PipelineResu
             )
         })
     };
-    let detail = serde_json::json!({ "fingerprint": settlement.fingerprint, "amount": settlement.amount().to_string(), "refused": refusal.as_ref().map(|r| &r.0) });
+    let detail = serde_json::json!({ "fingerprint": settlement.fingerprint, "amount": settlement.money(settlement.amount()), "refused": refusal.as_ref().map(|r| &r.0) });
     if let Some((message, help)) = refusal {
         tx.audit(now, &user.name, "settlement approve", &subject, "refused", &detail).await?;
         tx.commit().await?;

@@ -300,7 +300,8 @@ impl Case<'_> {
         self.audit(tx, open.id, "settlement revise", &row).await?;
         if voided > 0 {
             let detail = serde_json::json!({ "voided": voided, "from": open.fingerprint, "to": row.fingerprint });
-            tx.audit(now, "daemon", "approval void", &format!("settlement {}", open.id), "done", &detail).await?;
+            tx.audit(self.runtime.clock.now(), "daemon", "approval void", &format!("settlement {}", open.id), "done", &detail)
+                .await?;
         }
         if payable {
             self.standing(tx, open.id).await?;
@@ -317,8 +318,8 @@ impl Case<'_> {
 
     async fn audit(&self, tx: &mut Tx, id: i64, action: &str, row: &SettlementRow) -> PipelineResult<()> {
         let detail = serde_json::json!({
-            "reference": row.reference, "amount": row.amount().to_string(), "currency": row.currency, "revision": row.revision,
-            "carried_forward": Micros(row.carried_forward_u).to_string(), "fingerprint": row.fingerprint,
+            "reference": row.reference, "amount": row.money(row.amount()), "currency": row.currency, "revision": row.revision,
+            "carried_forward": row.money(Micros(row.carried_forward_u)), "fingerprint": row.fingerprint,
         });
         tx.audit(self.runtime.clock.now(), self.maker, action, &format!("settlement {id}"), "done", &detail).await?;
         Ok(())

@@ -51,6 +51,10 @@ async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> Pipe
         if !approve::holding(&mut tx, &settlement).await?.is_empty() {
             continue;
         }
+        // What was enough for this one alone may not be for all that is open by now (case 32).
+        if approve::settle_standing(runtime, &mut tx, &settlement, now).await?.state != "approved" {
+            continue;
+        }
         let Some(connector) = catalog::push_connector(&runtime.workspace, settlement.connector.as_deref()) else {
             let new = NewException {
                 code: "memo-no-connector".into(),

@@ -1,6 +1,7 @@
 //! Settlements, what was shown for approval, and approvals. Money leaves by these rows only.
 
 use super::{StoreError, StoreResult, Tx, from_row, on};
+use crate::core::money::Currency;
 use crate::core::number::Micros;
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -72,6 +73,10 @@ impl SettlementRow {
     /// Amount to pay.
     pub const fn amount(&self) -> Micros {
         Micros(self.amount_u)
+    }
+    /// An amount of it with the decimals of its currency.
+    pub fn money(&self, amount: Micros) -> String {
+        Currency::parse(&self.currency).map_or_else(|| amount.to_string(), |currency| currency.amount_text(amount))
     }
     /// Whether it has left the house, or may have.
     pub fn is_out(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The one integration binary: every topic is a module, so that the crate links once.
 #![allow(clippy::unwrap_used)]
 
+mod approval;
 mod canonical;
 mod compare;
 mod config;
