@@ -87,7 +87,7 @@ pub async fn enter(
             // The same text that waits for approval becomes active when files are trusted now.
             if entry.trusted && known.state == "submitted" {
                 tx.set_agreement_state(&version.id, number, "submitted", "active", None, None, now).await?;
-                tx.mark_agreement(&version.id, &format!("version {number} became active")).await?;
+                tx.mark_agreement(&version.id, &in_force(version)).await?;
                 return Ok(Ok(true));
             }
             return Ok(Ok(false));
@@ -127,11 +127,19 @@ pub async fn enter(
     };
     tx.put_agreement(&new, now).await?;
     if state == "active" {
-        tx.mark_agreement(&version.id, &format!("version {number} valid from {}", version.valid_from)).await?;
+        tx.mark_agreement(&version.id, &in_force(version)).await?;
     }
     let detail = serde_json::json!({ "file": name, "sha256": sha256, "state": state });
     tx.audit(now, entry.by, "agreement enter", &format!("{} version {number}", version.id), "done", &detail).await?;
     Ok(Ok(true))
+}
+
+/// Why figures change: corrections of the ledger name both versions.
+fn in_force(version: &AgreementVersion) -> String {
+    match version.version {
+        1 => format!("version 1 valid from {}", version.valid_from),
+        number => format!("version {} -> {number} valid from {}", number - 1, version.valid_from),
+    }
 }
 
 /// A person hands a draft in for approval.
@@ -170,7 +178,9 @@ pub async fn approve(runtime: &Runtime, id: &str, version: i64, user: &crate::st
         return Err(Problem::new("approval-refused", message).help("a finance approver who did not enter it approves it").into());
     }
     tx.set_agreement_state(id, version, "submitted", "active", Some(&user.name), None, now).await?;
-    tx.mark_agreement(id, &format!("version {version} approved")).await?;
+    if let Some(row) = &found {
+        tx.mark_agreement(id, &in_force(&row.body)).await?;
+    }
     tx.audit(now, &user.name, "agreement approve", &subject, "done", &detail).await?;
     tx.commit().await?;
     Ok(())

@@ -4,9 +4,17 @@ use super::version::{Group, VersionKey};
 use super::{Intake, PipelineResult};
 use crate::core::line::DocumentType;
 use crate::core::money::Currency;
+use crate::core::number::Micros;
 use crate::store::{DocumentHead, DocumentRow, ErpMemoRow, NewException, NewLine};
 use foldhash::{HashSet, HashSetExt};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// A document that was delivered with fewer lines than it had.
+pub(super) struct Removed {
+    document: DocumentRow,
+    lines: Vec<String>,
+}
 
 impl Intake<'_> {
     /// Folded lines that refer to this document mean something else now.
@@ -128,8 +136,7 @@ impl Intake<'_> {
             self.documents.unchanged += 1;
             return Ok(None);
         }
-        let same_delivery = !self.delivery.replay
-            && old.head.archive_id == head.archive_id
+        let same_delivery = (self.said.contains(&old.id) || (!self.delivery.replay && old.head.archive_id == head.archive_id))
             && VersionKey::of_head(&old.head) == group.key
             && old.head.source_rank == head.source_rank;
         if same_delivery {
@@ -141,23 +148,29 @@ impl Intake<'_> {
             self.counts.rows_out += i64::try_from(group.lines.len()).unwrap_or(0);
             return Ok(None);
         }
+        let differs = if old.head.source_rank < head.source_rank { self.fill_in_that_differs(group, old).await? } else { None };
         if old.head.content_hash == head.content_hash && old.head.partner_id == head.partner_id {
             // Known content: only the ordering and the provenance move on.
             self.documents.unchanged += 1;
+            self.said.insert(old.id);
             self.counts.rows_out += i64::try_from(group.lines.len()).unwrap_or(0);
             head.version = old.head.version;
             if old.head.changed_at != head.changed_at || old.head.sequence != head.sequence || !same_source {
                 self.tx.update_document(old.id, &head).await?;
             }
+            if let Some(difference) = differs {
+                self.routes_differ(old, difference).await?;
+            }
             return Ok(None);
         }
         self.documents.changed += 1;
         if self.delivery.replay {
+            self.said.insert(old.id);
             let before = match old.head.partner_id {
                 Some(partner_id) => {
                     self.tx.lines_of_version(partner_id, old.id, old.head.version).await?.iter().map(|l| l.line.net_amount).sum()
                 }
-                None => crate::core::number::Micros::ZERO,
+                None => Micros::ZERO,
             };
             let after = group.lines.iter().filter_map(|l| l.net_amount).sum();
             self.changes.push((group.identity.clone(), before, after));
@@ -165,7 +178,7 @@ impl Intake<'_> {
         if self.delivery.imported
             && let Some(partner_id) = old.head.partner_id
         {
-            self.report_removed_lines(group, old, partner_id).await?;
+            self.note_removed_lines(group, old, partner_id).await?;
         }
         if let Some(partner_id) = old.head.partner_id {
             self.tx.put_superseded(old.id, partner_id, &old.head).await?;
@@ -174,40 +187,70 @@ impl Intake<'_> {
         self.tx.drop_pending(old.id).await?;
         self.tx.clear_document_exceptions(old.id, "a newer version of the document arrived", self.delivery.now).await?;
         self.tx.update_document(old.id, &head).await?;
+        if let Some(difference) = differs {
+            self.routes_differ(old, difference).await?;
+        }
         let row = DocumentRow { id: old.id, identity: old.identity.clone(), head };
         self.resolve_lines(group, &row, next_line).await.map(Some)
     }
 
-    /// Two routes delivered the same document: the record of truth stays, a difference is shown (case 23).
-    pub(super) async fn compare_routes(&mut self, group: &Group, old: &DocumentRow) -> PipelineResult<()> {
+    /// A route that only fills in delivered what the record of truth has delivered: that one stays, a
+    /// difference is shown (case 23).
+    async fn compare_routes(&mut self, group: &Group, old: &DocumentRow) -> PipelineResult<()> {
         let Some(partner_id) = old.head.partner_id else { return Ok(()) };
-        let ours: i64 =
-            self.tx.lines_of_version(partner_id, old.id, old.head.version).await?.iter().map(|l| l.line.net_amount.0).sum();
-        let theirs: i64 = group.lines.iter().filter_map(|l| l.net_amount).map(|m| m.0).sum();
-        if ours != theirs {
-            let difference = crate::core::number::Micros(theirs - ours);
-            let digits = Currency::parse(&old.head.currency).map_or(2, Currency::minor_digits);
-            let new = NewException {
-                code: "routes-differ".into(),
-                subject: group.identity.to_string(),
-                message: format!(
-                    "two routes delivered it and differ by {}; the record of truth is counted",
-                    difference.abs().to_text(digits)
-                ),
-                help: Some("find out which of the two is right and correct it in its source".into()),
-                partner: Some(old.head.partner_code.clone()),
-                document_id: Some(old.id),
-                on_date: Some(old.head.document_date),
-                dedupe_key: format!("routes:{}", group.identity),
-                ..NewException::default()
-            };
-            self.open(new).await?;
+        let difference = self.difference(group, old, partner_id, old.head.version).await?;
+        if !difference.is_zero() {
+            self.routes_differ(old, difference).await?;
         }
         Ok(())
     }
 
-    /// A table that names a known document with fewer lines takes lines away: a person should know.
-    pub(super) async fn report_removed_lines(&mut self, group: &Group, old: &DocumentRow, partner_id: i64) -> PipelineResult<()> {
+    /// The record of truth delivers what was filled in: a state of it that said something else is shown,
+    /// so that it does not matter which of the two comes first.
+    async fn fill_in_that_differs(&mut self, group: &Group, old: &DocumentRow) -> PipelineResult<Option<Micros>> {
+        let Some(partner_id) = old.head.partner_id else { return Ok(None) };
+        for version in (1..=old.head.version).rev() {
+            let difference = self.difference(group, old, partner_id, version).await?;
+            if !difference.is_zero() {
+                return Ok(Some(difference));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the delivered lines say more than a stored state, waiting lines included.
+    async fn difference(&mut self, group: &Group, old: &DocumentRow, partner_id: i64, version: i64) -> PipelineResult<Micros> {
+        let mut ours: Micros =
+            self.tx.lines_of_version(partner_id, old.id, version).await?.iter().map(|l| l.line.net_amount).sum();
+        let theirs: Micros = group.lines.iter().filter_map(|l| l.net_amount).sum();
+        if ours != theirs {
+            let waiting = self.tx.pending_lines().await?.into_iter().filter(|p| (p.document_id, p.version) == (old.id, version));
+            ours += waiting.filter_map(|p| p.draft.net_amount).sum();
+        }
+        Ok(theirs - ours)
+    }
+
+    async fn routes_differ(&mut self, document: &DocumentRow, difference: Micros) -> PipelineResult<()> {
+        let digits = Currency::parse(&document.head.currency).map_or(2, Currency::minor_digits);
+        let new = NewException {
+            code: "routes-differ".into(),
+            subject: document.identity.to_string(),
+            message: format!(
+                "two routes delivered it and differ by {}; the record of truth is counted",
+                difference.abs().to_text(digits)
+            ),
+            help: Some("find out which of the two is right and correct it in its source".into()),
+            partner: Some(document.head.partner_code.clone()),
+            document_id: Some(document.id),
+            on_date: Some(document.head.document_date),
+            dedupe_key: format!("routes:{}", document.identity),
+            ..NewException::default()
+        };
+        self.open(new).await
+    }
+
+    /// A table that names a known document with fewer lines takes lines away, unless they stand further on.
+    async fn note_removed_lines(&mut self, group: &Group, old: &DocumentRow, partner_id: i64) -> PipelineResult<()> {
         let mut gone = Vec::new();
         for row in self.tx.lines_of_version(partner_id, old.id, old.head.version).await? {
             if !group.lines.iter().any(|l| l.line_number == *row.line.line_number) {
@@ -215,15 +258,23 @@ impl Intake<'_> {
             }
         }
         if !gone.is_empty() {
+            self.removed.insert(old.id, Removed { document: old.clone(), lines: gone });
+        }
+        Ok(())
+    }
+
+    /// Lines that a known document lost: a person should know.
+    pub(super) async fn report_removed_lines(&mut self) -> PipelineResult<()> {
+        for (_, Removed { document, lines }) in self.removed.drain().collect::<BTreeMap<_, _>>() {
             let new = NewException {
                 code: "lines-removed".into(),
-                subject: group.identity.to_string(),
-                message: format!("was delivered again without line {}; the document as delivered now counts", gone.join(", ")),
+                subject: document.identity.to_string(),
+                message: format!("was delivered again without line {}; the document as delivered now counts", lines.join(", ")),
                 help: Some("deliver the document with all its lines if they still belong to it".into()),
-                partner: Some(old.head.partner_code.clone()),
+                partner: Some(document.head.partner_code.clone()),
                 document_id: None,
-                on_date: Some(old.head.document_date),
-                dedupe_key: format!("removed:{}:{}", group.identity, gone.join(",")),
+                on_date: Some(document.head.document_date),
+                dedupe_key: format!("removed:{}:{}", document.identity, lines.join(",")),
                 ..NewException::default()
             };
             self.open(new).await?;
@@ -245,6 +296,12 @@ impl Intake<'_> {
             }
             // Its lines do not stand together, so running sums are built from the whole document.
             self.tx.mark_partner(partner_id, "a document stood in several places of its file").await?;
+        }
+        if let Some(removed) = self.removed.get_mut(&old.id) {
+            removed.lines.retain(|line| !group.lines.iter().any(|l| l.line_number == *line));
+            if removed.lines.is_empty() {
+                self.removed.remove(&old.id);
+            }
         }
         let mut rest = group.clone();
         rest.lines.retain(|l| !known.contains(&l.line_number));

@@ -16,6 +16,7 @@ use crate::core::master_data::MasterData;
 use crate::mapping::{Mapped, RowProblem};
 use crate::store::{DocumentRow, Identity, NewException, NewLine, Tx, WorkCounts};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use documents::Removed;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::BTreeMap;
 use version::group_drafts;
@@ -70,6 +71,10 @@ pub struct Intake<'t> {
     waiting: Vec<DraftLine>,
     /// Numbers that folded lines refer to: their originals change what the lines mean.
     referred: HashSet<String>,
+    /// Stored documents that say what this delivery says: more lines of one that stand further on belong to it.
+    said: HashSet<i64>,
+    /// Lines that known documents seem to have lost, until the delivery brings them further on.
+    removed: HashMap<i64, Removed>,
     open_keys: HashSet<String>,
     references: HashSet<String>,
     rates_from: BTreeMap<String, NaiveDate>,
@@ -107,6 +112,8 @@ impl<'t> Intake<'t> {
             any_merges,
             waiting: Vec::new(),
             referred,
+            said: HashSet::new(),
+            removed: HashMap::new(),
             open_keys,
             references,
             rates_from: BTreeMap::new(),
@@ -147,6 +154,7 @@ impl<'t> Intake<'t> {
     /// Takes what is left; the intake can still be asked for what changed.
     pub(super) async fn settle(&mut self) -> PipelineResult<(WorkCounts, DocumentCounts)> {
         self.flush(true).await?;
+        self.report_removed_lines().await?;
         if self.all_units_changed {
             let ids: Vec<i64> = self.partner_ids.values().copied().collect();
             for id in ids {
