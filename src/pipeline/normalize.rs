@@ -13,24 +13,30 @@ use crate::mapping::canonical::read_rows;
 use crate::mapping::{Context, Mapped, Mapping};
 use crate::store::{ArchiveMeta, NewException, WorkCounts};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 /// Normalizes everything that is archived and not normalized yet, then tries waiting lines again.
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
     let mut tx = runtime.store.read().await?;
-    let waiting = tx.new_archives().await?;
+    let mut waiting = tx.new_archives().await?;
     drop(tx);
     let mut readers: BTreeMap<String, Reader> = BTreeMap::new();
+    for archive in &waiting {
+        let name = archive.mapping.clone().unwrap_or_default();
+        if let Entry::Vacant(place) = readers.entry(name) {
+            place.insert(Reader::open(runtime, archive)?);
+        }
+    }
+    // A line of tonight must not wait for a partner of tonight, whatever the order of the feeds. Stable:
+    // states of one thing stay in the order in which they came.
+    waiting.sort_by_key(|a| readers.get(a.mapping.as_deref().unwrap_or_default()).map_or(Turn::Rest, Reader::turn));
     let mut total = DocumentCounts::default();
     let mut outcome = StageOutcome::default();
     let mut rows = WorkCounts::default();
     for (done, archive) in waiting.iter().enumerate() {
         lease.check()?;
-        let name = archive.mapping.clone().unwrap_or_default();
-        if !readers.contains_key(&name) {
-            readers.insert(name.clone(), Reader::open(runtime, archive)?);
-        }
-        let Some(reader) = readers.get(&name) else { continue };
+        let Some(reader) = readers.get(archive.mapping.as_deref().unwrap_or_default()) else { continue };
         let (counts, documents) = one(runtime, request, archive, reader).await?;
         rows.rows_in += counts.rows_in;
         rows.rows_skipped += counts.rows_skipped;
@@ -54,6 +60,17 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     Ok(outcome)
 }
 
+/// What is read before what: each kind names things of the kinds before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// Partners and items.
+    Identities,
+    /// Unit conversions of items, and rates.
+    Measures,
+    /// Everything that is resolved against them.
+    Rest,
+}
+
 /// How archived documents of one mapping are read.
 pub(super) enum Reader {
     Canonical(Table),
@@ -69,6 +86,21 @@ impl Reader {
         match catalog::mapping(&runtime.workspace, name)? {
             Some(mapping) => Ok(Self::Mapped(Box::new(mapping))),
             None => Err(pull::no_mapping(&archive.connector, &archive.feed).into()),
+        }
+    }
+
+    fn table(&self) -> Table {
+        match self {
+            Self::Canonical(table) => *table,
+            Self::Mapped(mapping) => mapping.table(),
+        }
+    }
+
+    fn turn(&self) -> Turn {
+        match self.table() {
+            Table::Partners | Table::Items => Turn::Identities,
+            Table::Units | Table::Rates => Turn::Measures,
+            _ => Turn::Rest,
         }
     }
 
