@@ -52,19 +52,15 @@ pub async fn run(command: Reconcile, app: &App) -> Result<Done, Failure> {
         for r in &found.rows {
             table.row(vec![
                 r.reference.clone(),
-                format!("{} {}", r.ours.as_deref().unwrap_or("none"), r.currency.as_deref().unwrap_or_default())
-                    .trim()
-                    .to_owned(),
-                format!("{} {}", r.theirs.as_deref().unwrap_or("none"), r.their_currency.as_deref().unwrap_or_default())
-                    .trim()
-                    .to_owned(),
+                r.ours_text(),
+                r.theirs_text(),
                 r.difference.clone().unwrap_or_default(),
                 r.limit.clone().unwrap_or_default(),
                 r.result.clone(),
             ]);
         }
         table.print("nothing to compare");
-        println!("{} agree, {} do not; accepted differences {}", found.agreeing, found.exceptions, found.accepted_differences);
+        println!("{}", found.summary());
     }
     Ok(if found.exceptions > 0 { Done::Waiting } else { Done::Clean })
 }

@@ -49,6 +49,8 @@ pub enum Outcome {
     Currency,
     /// Ours is not there.
     Missing,
+    /// Ours is confirmed, and no source shows memos of where it went.
+    NotShown,
     /// Theirs carries a reference that we never gave.
     NotOurs,
     /// Theirs is there although ours was never sent: after a restored backup, for instance.
@@ -58,7 +60,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `agrees`, or the exception's code.
+    /// `agrees`, `not-shown`, or the exception's code.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Agrees { .. } => "agrees",
@@ -66,6 +68,7 @@ impl Outcome {
             Self::Sign => "memo-sign",
             Self::Currency => "memo-currency",
             Self::Missing => "memo-missing",
+            Self::NotShown => "not-shown",
             Self::NotOurs => "memo-not-ours",
             Self::NotSent => "memo-not-sent",
             Self::Duplicate => "memo-duplicate",

@@ -53,7 +53,7 @@ pub async fn import_table(
     let open = || std::fs::File::open(path).map(|f| std::io::BufReader::with_capacity(1 << 18, f));
     let mut tx = store.begin().await?;
     let new = NewArchive {
-        connector: "import",
+        connector: crate::store::BY_HAND,
         feed: table.word(),
         name: &name,
         media_type: "application/octet-stream",

@@ -9,6 +9,7 @@ use crate::core::reconcile::{Ours, Outcome, Theirs, Tolerance, compare};
 use crate::store::{NewException, Store};
 use chrono::NaiveDate;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// One compared reference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +30,7 @@ pub struct Compared {
     pub difference: Option<String>,
     /// Largest difference accepted.
     pub limit: Option<String>,
-    /// agrees, or the exception's code.
+    /// agrees, not-shown, or the exception's code.
     pub result: String,
 }
 
@@ -38,12 +39,42 @@ pub struct Compared {
 pub struct Reconciliation {
     /// Row by row, by reference.
     pub rows: Vec<Compared>,
-    /// Accepted differences added up without their signs.
-    pub accepted_differences: String,
+    /// Accepted differences added up without their signs, by currency.
+    pub accepted_differences: BTreeMap<String, String>,
     /// Rows that agree.
     pub agreeing: i64,
     /// Rows that do not.
     pub exceptions: i64,
+    /// Confirmed memos of connectors of which no source shows memos.
+    pub not_shown: i64,
+}
+
+impl Reconciliation {
+    /// One line for people.
+    pub fn summary(&self) -> String {
+        let sums: Vec<String> = self.accepted_differences.iter().map(|(code, sum)| format!("{sum} {code}")).collect();
+        let accepted = if sums.is_empty() { "none".to_owned() } else { sums.join(", ") };
+        let not_shown = if self.not_shown > 0 { format!(", {} are shown by no source", self.not_shown) } else { String::new() };
+        format!("{} memos agree, {} do not{not_shown}; accepted differences {accepted}", self.agreeing, self.exceptions)
+    }
+}
+
+impl Compared {
+    /// Our side for people.
+    pub fn ours_text(&self) -> String {
+        with_currency(self.ours.as_deref(), self.currency.as_deref())
+    }
+    /// Their side for people.
+    pub fn theirs_text(&self) -> String {
+        with_currency(self.theirs.as_deref(), self.their_currency.as_deref())
+    }
+}
+
+fn with_currency(amount: Option<&str>, currency: Option<&str>) -> String {
+    match (amount, currency) {
+        (Some(amount), Some(currency)) => format!("{amount} {currency}"),
+        (amount, _) => amount.unwrap_or("none").to_owned(),
+    }
 }
 
 /// Compares every settlement that is out with every memo that a source shows.
@@ -52,7 +83,8 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
     let settlements = tx.settlements().await?;
     let theirs = tx.erp_memos().await?;
     let mut result = Reconciliation::default();
-    let mut accepted = Micros::ZERO;
+    let shown = tx.shown_settlements().await?;
+    let mut accepted: BTreeMap<&str, (Micros, u32)> = BTreeMap::new();
     let mut seen: Vec<&str> = Vec::new();
     for s in settlements.iter().filter(|s| s.is_out()) {
         seen.push(&s.reference);
@@ -65,9 +97,13 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
             continue;
         }
         let their = found.first().map(|m| Theirs { amount: Micros(m.amount_u), currency: &m.currency });
-        let outcome = if found.len() > 1 { Outcome::Duplicate } else { compare(Some(&ours), their.as_ref(), tolerance) };
+        let outcome = match found.len() {
+            0 if !shown.contains(&s.id) => Outcome::NotShown,
+            0 | 1 => compare(Some(&ours), their.as_ref(), tolerance),
+            _ => Outcome::Duplicate,
+        };
         if let Outcome::Agrees { difference, .. } = outcome {
-            accepted += difference;
+            accepted.entry(&s.currency).or_insert((Micros::ZERO, digits)).0 += difference;
         }
         push(
             &mut result,
@@ -97,7 +133,8 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
             push(&mut result, &m.reference, None, Some((&m.currency, Micros(m.amount_u), &m.document)), Outcome::NotOurs, digits);
         }
     }
-    result.accepted_differences = accepted.to_text(2);
+    result.accepted_differences =
+        accepted.into_iter().map(|(code, (sum, digits))| (code.to_owned(), sum.to_text(digits))).collect();
     Ok(result)
 }
 
@@ -113,10 +150,10 @@ fn push(
         Outcome::Agrees { difference, limit } | Outcome::Differs { difference, limit } => (Some(difference), Some(limit)),
         _ => (None, None),
     };
-    if matches!(outcome, Outcome::Agrees { .. }) {
-        result.agreeing += 1
-    } else {
-        result.exceptions += 1
+    match outcome {
+        Outcome::Agrees { .. } => result.agreeing += 1,
+        Outcome::NotShown => result.not_shown += 1,
+        _ => result.exceptions += 1,
     }
     result.rows.push(Compared {
         reference: reference.to_owned(),
@@ -140,10 +177,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         count_in: i64::try_from(found.rows.len()).unwrap_or(0),
         count_out: found.agreeing,
         exceptions: opened,
-        detail: format!(
-            "{} memos agree, {} do not; accepted differences {}",
-            found.agreeing, found.exceptions, found.accepted_differences
-        ),
+        detail: found.summary(),
     })
 }
 
@@ -153,21 +187,19 @@ async fn record(runtime: &Runtime, business_day: NaiveDate, found: &Reconciliati
     let mut opened = 0;
     for row in &found.rows {
         let key = format!("memo:{}", row.reference);
-        // A memo that was sent this very night is not in a feed yet: only what a source shows can be missing there.
-        if row.result == "agrees" || (row.result == "memo-missing" && !tx.shows_memos().await?) {
-            tx.clear_exception(&key, "it agrees now", now).await?;
+        let gone = match row.result.as_str() {
+            "agrees" => Some("it agrees now"),
+            "not-shown" => Some("no source shows memos of its connector"),
+            _ => None,
+        };
+        if let Some(reason) = gone {
+            tx.clear_exception(&key, reason, now).await?;
             continue;
         }
         let new = NewException {
             code: row.result.clone(),
             subject: row.reference.clone(),
-            message: format!(
-                "ours {} {}, theirs {} {}",
-                row.ours.as_deref().unwrap_or("none"),
-                row.currency.as_deref().unwrap_or(""),
-                row.theirs.as_deref().unwrap_or("none"),
-                row.their_currency.as_deref().unwrap_or("")
-            ),
+            message: format!("ours {}, theirs {}", row.ours_text(), row.theirs_text()),
             help: Some("compare the document in the ERP with `rebated settlement show`".into()),
             dedupe_key: key,
             ..NewException::default()

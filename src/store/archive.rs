@@ -9,10 +9,13 @@ use std::io::Read;
 /// Bytes of raw text per stored chunk, so that a document of any size needs little memory.
 pub const CHUNK_BYTES: usize = 4 << 20;
 
+/// Connector name of tables that a person imports.
+pub const BY_HAND: &str = "import";
+
 /// A document to archive.
 #[derive(Clone, Debug)]
 pub struct NewArchive<'a> {
-    /// Connector name; `import` for canonical tables.
+    /// Connector name; [`BY_HAND`] for canonical tables.
     pub connector: &'a str,
     /// Feed name; the table for imports.
     pub feed: &'a str,

@@ -1,7 +1,8 @@
 //! Credit memos on their way out (outbox) and as other systems show them.
 
-use super::{StoreResult, Tx, from_row, on};
+use super::{StoreResult, Tx, from_row, on, shown_if};
 use chrono::{DateTime, NaiveDate, Utc};
+use std::collections::BTreeSet;
 
 /// One memo on its way: the row stands before the first attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +87,9 @@ impl Tx {
         on!(self, c => sqlx::query(
             "UPDATE memo_outbox SET state = $2, remote_id = $3, erp_document = $4, attempts = $5, not_before = $6, last_answer = $7, updated_at = $8
              WHERE settlement_id = $1")
-            .bind(memo.settlement_id).bind(&memo.state).bind(&memo.remote_id).bind(&memo.erp_document).bind(memo.attempts).bind(memo.not_before)
-            .bind(&memo.last_answer).bind(now).execute(c).await?.rows_affected());
+            .bind(memo.settlement_id).bind(&memo.state).bind(shown_if(memo.remote_id.as_deref()).as_deref())
+            .bind(shown_if(memo.erp_document.as_deref()).as_deref()).bind(memo.attempts).bind(memo.not_before)
+            .bind(shown_if(memo.last_answer.as_deref()).as_deref()).bind(now).execute(c).await?.rows_affected());
         Ok(())
     }
 
@@ -101,11 +103,24 @@ impl Tx {
             .bind(memo.archive_id).execute(c).await?.rows_affected());
         Ok(())
     }
-    /// Whether any source shows memos at all.
-    pub async fn shows_memos(&mut self) -> StoreResult<bool> {
-        let found: Option<String> =
-            on!(self, c => sqlx::query_scalar("SELECT reference FROM erp_memo LIMIT 1").fetch_optional(c).await?);
-        Ok(found.is_some())
+    /// Settlements whose memo a source would show: the feeds of their connector have shown a memo, or
+    /// some source has shown one that was pushed by the same connector.
+    ///
+    /// A list that a person imports names no connector. It speaks for those whose memos it shows, and
+    /// for the only one there is.
+    pub async fn shown_settlements(&mut self) -> StoreResult<BTreeSet<i64>> {
+        let pushed: Vec<(i64, String)> =
+            on!(self, c => sqlx::query_as("SELECT settlement_id, connector FROM memo_outbox").fetch_all(c).await?);
+        let mut showing: BTreeSet<String> = on!(self, c => sqlx::query_scalar(
+            "SELECT DISTINCT a.connector FROM erp_memo m JOIN archive a ON a.id = m.archive_id
+             UNION SELECT o.connector FROM erp_memo m JOIN memo_outbox o ON o.reference = m.reference").fetch_all(c).await?)
+        .into_iter()
+        .collect();
+        let connectors: BTreeSet<&String> = pushed.iter().map(|p| &p.1).collect();
+        if showing.contains(super::archive::BY_HAND) && connectors.len() == 1 {
+            showing.extend(connectors.into_iter().cloned());
+        }
+        Ok(pushed.into_iter().filter(|p| showing.contains(&p.1)).map(|p| p.0).collect())
     }
     /// All memos that sources show.
     pub async fn erp_memos(&mut self) -> StoreResult<Vec<ErpMemoRow>> {

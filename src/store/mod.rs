@@ -28,7 +28,7 @@ mod user;
 
 pub use accumulator::{AccumulatorRow, KeyRow};
 pub use agreement::{AgreementRow, NewAgreementVersion};
-pub use archive::{ArchiveMeta, NewArchive, ReadSend, WorkCounts};
+pub use archive::{ArchiveMeta, BY_HAND, NewArchive, ReadSend, WorkCounts};
 pub use audit::AuditRow;
 pub use document::{DocumentHead, DocumentRow, Identity};
 pub use exception::{ExceptionFilter, ExceptionRow, NewException};
@@ -46,6 +46,7 @@ pub use user::UserRow;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -268,6 +269,17 @@ pub fn mask_url(url: &str) -> String {
         }
         _ => url.to_owned(),
     }
+}
+
+/// Text of others that is only shown: not every database can hold a NUL character, and a message must
+/// not fail for one.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{2400}")) } else { Cow::Borrowed(text) }
+}
+
+/// The same for text that may be missing.
+pub(crate) fn shown_if(text: Option<&str>) -> Option<Cow<'_, str>> {
+    text.map(shown)
 }
 
 /// Turns an unreadable stored word into an error instead of a guess.
