@@ -69,7 +69,7 @@ async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> Pipe
             tx.open_exception(&new, business_day, now).await?;
             continue;
         };
-        let memo = request_of(runtime, &mut tx, &settlement).await?;
+        let memo = request_of(runtime, &mut tx, &settlement, business_day).await?;
         let row = MemoOutboxRow {
             settlement_id: settlement.id,
             reference: settlement.reference.clone(),
@@ -93,8 +93,16 @@ async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> Pipe
     Ok(count)
 }
 
-/// The memo as it is asked for, now and at every repetition.
-async fn request_of(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<MemoRequest> {
+/// The memo as it is asked for, now and at every repetition: it is stored with its first attempt.
+///
+/// It bears the business day that the run closes, not the day on the clock: a night that ends after
+/// midnight, or is made good a week later, books into the month it belongs to.
+async fn request_of(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    settlement: &SettlementRow,
+    business_day: NaiveDate,
+) -> PipelineResult<MemoRequest> {
     let currency = Currency::parse(&settlement.currency)
         .ok_or_else(|| PipelineError::Internal(format!("currency {}", settlement.currency)))?;
     let period = Period { from: settlement.period_from, to: settlement.period_to };
@@ -120,7 +128,7 @@ async fn request_of(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) 
         agreement_version: newest.map_or(1, |v| v.version),
         payee: settlement.payee.clone(),
         period,
-        date: runtime.clock.now().with_timezone(&runtime.settings.timezone).date_naive(),
+        date: business_day,
         currency,
         amount: settlement.amount(),
         description: format!("Rebate {} {label}", settlement.agreement),
