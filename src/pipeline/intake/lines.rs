@@ -8,6 +8,19 @@ use crate::store::{DocumentRow, Identity, NewException, NewLine, PendingRow};
 use foldhash::{HashSet, HashSetExt};
 use std::collections::BTreeMap;
 
+/// Code of documents with lines in several currencies.
+const MIXED_CURRENCIES: &str = "mixed-currencies";
+
+/// A finding about a whole document is one exception, however many lines show it.
+fn of_document(line: NewException, document: &DocumentRow) -> NewException {
+    NewException {
+        subject: document.identity.to_string(),
+        line_number: None,
+        dedupe_key: format!("document:{}:{}", line.code, document.id),
+        ..line
+    }
+}
+
 impl Intake<'_> {
     pub(super) async fn duplicate_line(&mut self, identity: &Identity, line: &DraftLine) -> PipelineResult<()> {
         let new = NewException {
@@ -34,13 +47,17 @@ impl Intake<'_> {
     ) -> PipelineResult<Vec<NewLine>> {
         let mut lines = Vec::with_capacity(group.lines.len());
         let mut seen: HashSet<&str> = HashSet::new();
+        let mixed = self.mixed_currencies(&group.lines, document).is_some();
         for draft in &group.lines {
             self.counts.rows_out += 1;
             if group.lines.len() > 1 && !seen.insert(draft.line_number.as_str()) {
                 self.duplicate_line(&group.identity, draft).await?;
                 continue;
             }
-            let unresolved = self.unresolved(draft, document);
+            let mut unresolved = self.unresolved(draft, document);
+            if mixed {
+                unresolved.extend(self.mixed_currencies(&group.lines, document));
+            }
             if !self.open_keys.is_empty() {
                 self.clear_row_exceptions(draft, &unresolved, document).await?;
             }
@@ -55,6 +72,28 @@ impl Intake<'_> {
             self.hold_line(draft, document, &unresolved).await?;
         }
         Ok(lines)
+    }
+
+    /// A document has one currency: its rates, its place in the sums and its settlement depend on it.
+    /// Which of several is meant nobody can tell, so that none of its lines counts.
+    fn mixed_currencies(&self, drafts: &[DraftLine], document: &DocumentRow) -> Option<(&'static str, String, &'static str)> {
+        let known = |code: &str| Currency::parse(code).is_some();
+        let head = document.head.currency.as_str();
+        let mut first = known(head).then_some(head);
+        for draft in drafts {
+            let code = draft.currency.as_deref().unwrap_or(self.settings.currency.code());
+            // One that is no currency at all is an exception of its own line.
+            if Some(code) == first || !known(code) {
+                continue;
+            }
+            let Some(other) = first.replace(code) else { continue };
+            return Some((
+                MIXED_CURRENCIES,
+                format!("has lines in {} and in {}; a document has one currency", other.min(code), other.max(code)),
+                "correct the currency in the source or in the mapping, or deliver a document for each currency",
+            ));
+        }
+        None
     }
 
     /// What of a line is not known: (code, message, help).
@@ -140,7 +179,7 @@ impl Intake<'_> {
                 dedupe_key: line_key(code, document.id, &draft.line_number),
                 ..NewException::default()
             };
-            self.open(new).await?;
+            self.open(if *code == MIXED_CURRENCIES { of_document(new, document) } else { new }).await?;
         }
         let codes: Vec<&str> = unresolved.iter().map(|u| u.0).collect();
         let row = PendingRow {
@@ -171,7 +210,9 @@ impl Intake<'_> {
             let Some(partner_id) = document.head.partner_id else { continue };
             let drafts: Vec<DraftLine> =
                 rows.into_iter().filter(|r| r.version == document.head.version).map(|r| r.draft).collect();
-            if drafts.iter().all(|d| !self.unresolved(d, &document).is_empty()) {
+            if drafts.iter().all(|d| !self.unresolved(d, &document).is_empty())
+                || self.mixed_currencies(&drafts, &document).is_some()
+            {
                 continue;
             }
             if !had_partner {
