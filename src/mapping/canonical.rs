@@ -10,7 +10,7 @@ use crate::core::problem::{Place, Problem, Problems};
 use crate::formats::{self, CsvOptions, Format, FormatError, Node, Record, csv};
 use crate::mapping::signs::LineRules;
 use crate::mapping::tables::{Row, with_row};
-use crate::mapping::value::{Fault, check_code};
+use crate::mapping::value::{Fault, check_code, no_nul};
 use crate::mapping::{FieldProblem, Identity, RowProblem};
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -144,7 +144,8 @@ impl<R: Row> Filling<R> {
         }
         let column = &R::COLUMNS[index];
         let filled = match column.kind {
-            Kind::Code => check_code(text).and_then(|()| R::SETTERS[index](&mut self.row, text)),
+            Kind::Code => no_nul(text).and_then(|()| check_code(text)).and_then(|()| R::SETTERS[index](&mut self.row, text)),
+            Kind::Text | Kind::List => no_nul(text).and_then(|()| R::SETTERS[index](&mut self.row, text)),
             _ => R::SETTERS[index](&mut self.row, text),
         };
         self.seen |= 1 << index;
@@ -154,6 +155,9 @@ impl<R: Row> Filling<R> {
     }
     pub(crate) fn attribute(&mut self, name: &str, text: &str) {
         let text = text.trim();
+        if let Err(fault) = no_nul(name).and_then(|()| no_nul(text)) {
+            return self.fault(&format!("attributes.{name}"), Some(text), fault);
+        }
         if let (false, Some(attributes)) = (text.is_empty(), self.row.attributes()) {
             attributes.insert(name.to_owned(), text.to_owned());
         }

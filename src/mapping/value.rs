@@ -251,6 +251,15 @@ pub(crate) fn damaged_by_spreadsheet(code: &str) -> bool {
         && points <= 1
 }
 
+/// Text as it must be: not every database can hold a NUL character, and no source means one.
+pub(crate) fn no_nul(text: &str) -> Result<(), Fault> {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
+        return Err(Fault::new("nul-character", "there is a NUL character in the text")
+            .help("remove it in the source; it is often the mark of a damaged field"));
+    }
+    Ok(())
+}
+
 /// A code as it must be: refused when a spreadsheet has damaged it.
 pub(crate) fn check_code(code: &str) -> Result<(), Fault> {
     if damaged_by_spreadsheet(code) {

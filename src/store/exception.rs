@@ -1,6 +1,6 @@
 //! Exceptions: what a person has to decide. One open row per thing, however often it is seen.
 
-use super::{StoreResult, Tx, on};
+use super::{StoreResult, Tx, on, shown, shown_if};
 use chrono::{DateTime, NaiveDate, Utc};
 
 /// An exception to open.
@@ -107,8 +107,10 @@ pub struct ExceptionFilter {
 impl Tx {
     /// Opens an exception; `false` when the same one is open already.
     pub async fn open_exception(&mut self, new: &NewException, opened_on: NaiveDate, now: DateTime<Utc>) -> StoreResult<bool> {
+        // What a source sent is quoted in here.
+        let (key, message) = (shown(&new.dedupe_key), shown(&new.message));
         let known = on!(self, c => sqlx::query("UPDATE exception SET seen_at = $2, message = $3 WHERE dedupe_key = $1 AND state = 'open'")
-            .bind(&new.dedupe_key).bind(now).bind(&new.message).execute(c).await?.rows_affected());
+            .bind(&*key).bind(now).bind(&*message).execute(c).await?.rows_affected());
         if known > 0 {
             return Ok(false);
         }
@@ -117,8 +119,10 @@ impl Tx {
             "INSERT INTO exception (id, code, blocking, subject, message, help, place, state, partner, agreement, document_id, line_number, on_date,
                                     dedupe_key, opened_on, opened_at, seen_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9, $10, $11, $12, $13, $14, $15, $15)")
-            .bind(id).bind(&new.code).bind(i64::from(new.blocking)).bind(&new.subject).bind(&new.message).bind(&new.help).bind(&new.place)
-            .bind(&new.partner).bind(&new.agreement).bind(new.document_id).bind(&new.line_number).bind(new.on_date).bind(&new.dedupe_key)
+            .bind(id).bind(&new.code).bind(i64::from(new.blocking)).bind(&*shown(&new.subject)).bind(&*message)
+            .bind(shown_if(new.help.as_deref()).as_deref()).bind(shown_if(new.place.as_deref()).as_deref())
+            .bind(shown_if(new.partner.as_deref()).as_deref()).bind(&new.agreement).bind(new.document_id)
+            .bind(shown_if(new.line_number.as_deref()).as_deref()).bind(new.on_date).bind(&*key)
             .bind(opened_on).bind(now).execute(c).await?.rows_affected());
         Ok(true)
     }

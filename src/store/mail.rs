@@ -1,6 +1,6 @@
 //! Mail rows: one per recipient, committed before the attempt (case 27).
 
-use super::{StoreResult, Tx, on};
+use super::{StoreResult, Tx, on, shown_if};
 use chrono::{DateTime, NaiveDate, Utc};
 
 /// One mail to one contact.
@@ -110,7 +110,7 @@ impl Tx {
     ) -> StoreResult<bool> {
         let done = on!(self, c => sqlx::query(
             "UPDATE mail SET state = $3, attempts = $4, next_attempt_at = $5, last_answer = $6, updated_at = $7 WHERE id = $1 AND state = $2")
-            .bind(id).bind(from).bind(to).bind(attempts).bind(next_attempt_at).bind(answer).bind(now).execute(c).await?.rows_affected());
+            .bind(id).bind(from).bind(to).bind(attempts).bind(next_attempt_at).bind(shown_if(answer).as_deref()).bind(now).execute(c).await?.rows_affected());
         Ok(done == 1)
     }
 }

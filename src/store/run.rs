@@ -1,6 +1,6 @@
 //! Runs: keys, leases, stages. What has been done is decided here, never by a timer (case 26).
 
-use super::{StoreResult, Tx, on};
+use super::{StoreResult, Tx, on, shown_if};
 use chrono::{DateTime, NaiveDate, Utc};
 
 /// One run: a job under its key.
@@ -195,8 +195,16 @@ impl Tx {
         let done = on!(self, c => sqlx::query(
             "UPDATE run SET state = $3, error = $4, finished_at = $5, lease_owner = NULL, lease_until = NULL
              WHERE id = $1 AND lease_token = $2 AND state = 'running'")
-            .bind(id).bind(token).bind(state).bind(error).bind(now).execute(c).await?.rows_affected());
+            .bind(id).bind(token).bind(state).bind(shown_if(error).as_deref()).bind(now).execute(c).await?.rows_affected());
         Ok(done == 1)
+    }
+
+    /// Dates a sign of life that lies ahead back to `now`, unless a newer claim or sign came meanwhile.
+    pub async fn date_back_heartbeat(&mut self, id: i64, token: i64, now: DateTime<Utc>) -> StoreResult<()> {
+        on!(self, c => sqlx::query(
+            "UPDATE run SET heartbeat_at = $3 WHERE id = $1 AND lease_token = $2 AND state = 'running' AND heartbeat_at > $3")
+            .bind(id).bind(token).bind(now).execute(c).await?.rows_affected());
+        Ok(())
     }
 
     /// Marks a run without a sign of life as abandoned; its key is free again.

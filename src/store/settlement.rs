@@ -1,6 +1,6 @@
 //! Settlements, what was shown for approval, and approvals. Money leaves by these rows only.
 
-use super::{StoreError, StoreResult, Tx, from_row, on};
+use super::{StoreError, StoreResult, Tx, from_row, on, shown_if};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -246,7 +246,8 @@ impl Tx {
     ) -> StoreResult<bool> {
         let done = on!(self, c => sqlx::query(
             "UPDATE settlement SET state = $3, erp_document = COALESCE($4, erp_document), reason = $5, updated_at = $6 WHERE id = $1 AND state = $2")
-            .bind(id).bind(from).bind(to).bind(erp_document).bind(reason).bind(now).execute(c).await?.rows_affected());
+            .bind(id).bind(from).bind(to).bind(shown_if(erp_document).as_deref()).bind(shown_if(reason).as_deref()).bind(now)
+            .execute(c).await?.rows_affected());
         Ok(done == 1)
     }
 
