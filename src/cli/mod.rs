@@ -4,6 +4,9 @@
 //! 0 done; 1 done, but something waits for a person; 2 wrong use or configuration; 3 failed, safe to
 //! run again.
 
+#[macro_use]
+mod output;
+
 mod accruals;
 mod agreement;
 mod app;
@@ -16,7 +19,6 @@ mod exception;
 mod explain;
 mod import;
 mod mapping;
-mod output;
 mod period;
 mod progress;
 mod reconcile;
@@ -138,7 +140,12 @@ pub fn main() -> ExitCode {
         }
     };
     let json = cli.global.json;
-    match runtime.block_on(dispatch(cli)) {
+    let result = runtime.block_on(dispatch(cli));
+    if let (Ok(_), Some(error)) = (&result, output::trouble()) {
+        eprintln!("error: the work is done, but its output could not be written: {error}");
+        return ExitCode::from(3);
+    }
+    match result {
         Ok(Done::Clean) => ExitCode::SUCCESS,
         Ok(Done::Waiting) => ExitCode::from(1),
         Err(failure) => {

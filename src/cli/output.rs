@@ -1,7 +1,55 @@
 //! Output: plain tables for people, JSON for programs.
+//!
+//! Who reads may leave at any time (`rebated ... | head -1`). Work that is under way is done to its
+//! end all the same, and the exit code tells of the work: what the reader no longer takes is dropped.
+//! Any other trouble with the output, such as a full disk, makes the command fail.
 
 use super::app::Failure;
 use serde::Serialize;
+use std::fmt::Arguments;
+use std::io::{self, Write};
+use std::sync::OnceLock;
+
+/// As the standard one, which panics when nobody reads: it is hidden in this whole layer.
+macro_rules! println {
+    () => { $crate::cli::output::out(format_args!("")) };
+    ($($part:tt)*) => { $crate::cli::output::out(format_args!($($part)*)) };
+}
+/// As the standard one, which panics when nobody reads.
+macro_rules! eprintln {
+    ($($part:tt)*) => { $crate::cli::output::note(format_args!($($part)*)) };
+}
+
+/// Why output was lost, other than by a reader that left.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+fn write_line(mut to: impl Write, text: Arguments<'_>) {
+    if let Err(error) = to.write_fmt(text).and_then(|()| to.write_all(b"\n"))
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
+}
+
+/// A line on stdout.
+pub fn out(text: Arguments<'_>) {
+    write_line(io::stdout().lock(), text);
+}
+
+/// A line on stderr.
+pub fn note(text: Arguments<'_>) {
+    write_line(io::stderr().lock(), text);
+}
+
+/// What went wrong with the output so far.
+pub fn trouble() -> Option<&'static io::Error> {
+    if let Err(error) = io::stdout().flush()
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
+    LOST.get()
+}
 
 /// A table that aligns its columns; numbers to the right.
 pub struct Table {

@@ -22,6 +22,7 @@ mod notify;
 #[allow(dead_code)]
 #[path = "../../benches/nightly/oracle.rs"]
 mod oracle;
+mod output;
 mod rebuild;
 mod scenarios;
 mod schema;
