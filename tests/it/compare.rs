@@ -1,9 +1,9 @@
-//! Comparison with a source's full list (cases 21 and 22), through the program: what the cursor missed
+//! Incremental reading and comparison with a source's full list (cases 21 and 22), through the program: what the cursor missed
 //! comes in with an exception, what vanished is an exception and counts until somebody decides.
 
 use crate::support::binary::Workspace;
 use crate::support::proxy::canned;
-use chrono::{Duration, SecondsFormat, Utc};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -129,4 +129,99 @@ fn what_a_cursor_missed_is_found_late_and_what_vanished_waits_for_a_person() {
     workspace.run(["run", "nightly"]).expect_code(1);
     assert_eq!(earned(&workspace), "12.00");
     assert_eq!(workspace.run(compare).ok().json()["gone"], json!([]));
+}
+
+/// A record of case 21 at a time of its day; the day is a recent one, since nothing later than now is read.
+fn record(id: u32, at: DateTime<Utc>, net: &str) -> Value {
+    json!({ "id": id, "number": format!("R{id}"), "at": at.to_rfc3339_opts(SecondsFormat::Millis, true), "date": at.date_naive(), "net": net })
+}
+
+/// What the program asked for first in each pull.
+type Asked = Arc<Mutex<Vec<String>>>;
+
+/// An ERP that lists two records at once from an instant on, in the order of their ids.
+fn paging_erp(records: Arc<Mutex<Vec<Value>>>, asked: Asked) -> String {
+    canned(move |_, params| {
+        let instant = |value: &Value| value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+        let (since, after) = (instant(&params["since"]), params["after"].as_u64().unwrap_or(0));
+        if after == 0 {
+            asked.lock().unwrap().push(since.map_or_else(String::new, |at| at.format("%H:%M:%S%.3f").to_string()));
+        }
+        let shown: Vec<Value> = records
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|r| r["id"].as_u64().unwrap() > after && since.is_none_or(|s| instant(&r["at"]).unwrap() >= s))
+            .take(2)
+            .cloned()
+            .collect();
+        (200, Vec::new(), json!({ "jsonrpc": "2.0", "id": 1, "result": shown }).to_string())
+    })
+}
+
+/// Rows read, and documents new, changed and known, of one night.
+fn night(workspace: &Workspace) -> (i64, String) {
+    let outcome = workspace.run(["run", "nightly", "--json"]).json();
+    let stage = outcome["stages"].as_array().unwrap().iter().find(|s| s["stage"] == "normalize").unwrap().clone();
+    let detail = stage["detail"].as_str().unwrap();
+    (stage["count_in"].as_i64().unwrap(), detail.split(';').next().unwrap().to_owned())
+}
+
+#[test]
+fn case_21_equal_timestamps_a_late_commit_and_a_crash_between_pages_lose_and_repeat_nothing() {
+    let day = (Utc::now() - Duration::days(9)).date_naive();
+    let at = |time: &str| format!("{day}T{time}Z").parse::<DateTime<Utc>>().unwrap();
+    let records = Arc::new(Mutex::new(vec![
+        record(1, at("10:00:00.100"), "100.00"),
+        record(2, at("10:00:00.100"), "200.00"),
+        record(3, at("10:00:00.900"), "400.00"),
+    ]));
+    let asked = Asked::default();
+    let mut workspace = Workspace::with_config(CONFIG);
+    workspace.set_env("ERP_URL", paging_erp(records.clone(), asked.clone()));
+    workspace.write(
+        "connectors/erp.toml",
+        CONNECTOR.replace("page_size = 50", "page_size = 2").replace("\"second\"", "\"millisecond\""),
+    );
+    workspace.write("mappings/erp-invoice.toml", MAPPING);
+    workspace.write("agreements/flat.toml", AGREEMENT);
+    workspace.write("partners.csv", "partner,name\nC-1,Compared\n");
+    workspace.run(["import", "partners", "partners.csv"]).ok();
+
+    // Run 1 dies after page 1: the cursor has not moved, and the next run fetches all three.
+    let died = workspace.command(["run", "nightly"]).env("REBATED_KILL_AT", "page:1").output().unwrap();
+    assert!(died.status.code().is_none(), "the night was not killed: {died:?}");
+    assert_eq!(night(&workspace), (3, "3 documents new, 0 changed, 0 known".to_owned()));
+    assert_eq!(earned(&workspace), "7.00");
+
+    // R4 was committed late with an earlier time, R3 has a new state, R5 lies outside the overlap.
+    *records.lock().unwrap() = vec![
+        record(1, at("10:00:00.100"), "100.00"),
+        record(2, at("10:00:00.100"), "200.00"),
+        record(3, at("10:00:01.000"), "500.00"),
+        record(4, at("10:00:00.500"), "800.00"),
+        record(5, at("09:40:00.000"), "1600.00"),
+    ];
+    // The page with R1 and R2 came byte for byte before, and is not read again.
+    assert_eq!(night(&workspace), (2, "1 documents new, 1 changed, 0 known".to_owned()));
+    assert_eq!(earned(&workspace), "16.00", "R4 is read, R1 and R2 are not counted twice");
+    assert_eq!(night(&workspace), (0, "0 documents new, 0 changed, 0 known".to_owned()));
+    assert_eq!(earned(&workspace), "16.00");
+
+    // The comparison finds R5 and moves nothing.
+    let compare = ["reconcile", "--against", "source", "--connector", "erp", "--json"];
+    let found = workspace.run(compare).expect_code(1).json();
+    assert_eq!((found["found_late"].as_array().unwrap().len(), &found["gone"]), (1, &json!([])), "{found:#}");
+    assert!(found["found_late"][0].as_str().unwrap().contains("R5"), "{found:#}");
+    let open = workspace.run(["exception", "list", "--json"]).ok().json();
+    assert_eq!((open.as_array().unwrap().len(), &open[0]["code"]), (1, &json!("found-late")), "{open:#}");
+    night(&workspace);
+    assert_eq!(earned(&workspace), "32.00");
+
+    // Cursor less fifteen minutes: none for the run that died and its successor, then 10:00:00.900, then twice
+    // 10:00:01.000; the comparison asks for ninety days and leaves the cursor alone.
+    let asked = asked.lock().unwrap();
+    assert_eq!((asked[0].as_str(), asked[1].as_str()), ("", ""), "{asked:?}");
+    assert_eq!((asked[2].as_str(), asked[3].as_str()), ("09:45:00.900", "09:45:01.000"), "{asked:?}");
+    assert_eq!(asked.last().map(String::as_str), Some("09:45:01.000"), "{asked:?}");
 }

@@ -41,6 +41,7 @@ scenarios! {
     renumbered_item = "case-20-renumbered-item",
     late_versions_and_voids = "case-22-late-versions-and-voids",
     document_in_two_places = "case-22-document-in-two-places",
+    document_in_two_places_replayed = "case-22-document-in-two-places-replayed",
     changes_of_one_night = "case-22-changes-of-one-night",
     document_identity = "case-23-document-identity",
     credit_memo_once = "case-24-credit-memo-once",
