@@ -3,6 +3,7 @@
 //! Only partners and agreements whose sums changed are looked at. Earned figures and ledger entries
 //! are appended, never changed; a second run over the same sums appends nothing.
 
+use super::causes::{self, Concerned};
 use super::figures::{self, KeyFigure};
 use super::run::{Lease, RunRequest};
 use super::stages::StageOutcome;
@@ -29,6 +30,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let marked = widen(&mut tx, &grouped).await?;
     let now = runtime.clock.now();
     let mut entries = 0;
+    let mut concerned = Concerned::default();
     for (done, (agreement, keys)) in marked.iter().enumerate() {
         lease.check()?;
         let Some(versions) = grouped.get(agreement.as_str()) else {
@@ -43,7 +45,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
                 Some(shared) => shared.iter().filter(|f| f.partner_id == key.partner_id).cloned().collect(),
                 None => book.figures(&mut tx, key.partner_id).await?,
             };
-            let (changed, booked) = book.pair(&mut tx, key, figures).await?;
+            let (changed, booked) = book.pair(&mut tx, key, figures, &mut concerned).await?;
             total.count_in += 1;
             total.count_out += changed;
             entries += booked;
@@ -111,7 +113,13 @@ impl Book<'_> {
     }
 
     /// Books one partner under one agreement: (figures changed, entries booked).
-    async fn pair(&self, tx: &mut Tx, key: &KeyRow, now: Vec<KeyFigure>) -> PipelineResult<(i64, i64)> {
+    async fn pair(
+        &self,
+        tx: &mut Tx,
+        key: &KeyRow,
+        now: Vec<KeyFigure>,
+        concerned: &mut Concerned,
+    ) -> PipelineResult<(i64, i64)> {
         let calendar = &self.runtime.settings.calendar;
         let before: BTreeMap<Key, EarnedRow> = tx
             .earned_figures(key.partner_id, &key.agreement, crate::core::period::LAST_DAY)
@@ -137,6 +145,7 @@ impl Book<'_> {
         let newest = self.versions.last().ok_or_else(|| PipelineError::Internal("agreement without versions".into()))?;
         let mut earned: Vec<NewEarned> = Vec::new();
         let mut entries: Vec<NewEntry> = Vec::new();
+        let mut rated_anew: Vec<usize> = Vec::new();
         for k in keys {
             let figure = by_key.get(&k);
             let held = booked.remove(&k).unwrap_or_default();
@@ -181,20 +190,29 @@ impl Book<'_> {
                     amount: b.amount,
                     currency: new.currency.clone(),
                     settlement_id: None,
-                    reason: reason(key, Period { from: k.1, to: k.2 }, b.for_month, b.month),
+                    reason: {
+                        let fresh = key.months.iter().any(|m| calendar.month_start(*m) == b.for_month);
+                        let why = causes::why(&key.reason, b.for_month, fresh, calendar);
+                        if b.month != b.for_month && !fresh && !why.of_month {
+                            rated_anew.push(entries.len());
+                        }
+                        reason(why.text, Period { from: k.1, to: k.2 }, b.for_month, b.month)
+                    },
                 });
             }
             if before.get(&k).is_none_or(|row| row.figure != new) {
                 earned.push(new);
             }
         }
+        let mut unnamed: Vec<&mut NewEntry> =
+            entries.iter_mut().enumerate().filter(|(at, _)| rated_anew.contains(at)).map(|(_, entry)| entry).collect();
+        concerned.name(self.runtime, tx, self.versions, key.partner_id, &mut unnamed).await?;
         tx.append_earned(&earned, self.request.business_day, Some(self.run_id)).await?;
         tx.append_entries(&entries, self.request.business_day, Some(self.run_id), self.now).await?;
         Ok((i64::try_from(earned.len()).unwrap_or(0), i64::try_from(entries.len()).unwrap_or(0)))
     }
 }
 
-fn reason(key: &KeyRow, period: Period, for_month: NaiveDate, month: NaiveDate) -> String {
-    let why = if key.reason.is_empty() { "new lines" } else { &key.reason };
-    if month == for_month { why.to_owned() } else { format!("correction for {} ({period}): {why}", for_month.format("%Y-%m")) }
+fn reason(why: String, period: Period, for_month: NaiveDate, month: NaiveDate) -> String {
+    if month == for_month { why } else { format!("correction for {} ({period}): {why}", for_month.format("%Y-%m")) }
 }

@@ -4,7 +4,7 @@ use super::figures::KeyFigure;
 use super::matching::{document_of, documents};
 use super::{PipelineResult, Runtime};
 use crate::core::agreement::AgreementVersion;
-use crate::core::matching::Matcher;
+use crate::core::matching::{MasterData, Matcher};
 use crate::core::period::Period;
 use crate::core::receipt::{self, CountedLine, LineShare};
 use crate::store::Tx;
@@ -24,6 +24,18 @@ pub async fn lines(
     cutoff: Option<NaiveDate>,
 ) -> PipelineResult<CountedByKey> {
     let master = Arc::new(tx.master_data().await?);
+    with_master(runtime, tx, versions, partner_id, cutoff, &master).await
+}
+
+/// The same by master data that is at hand.
+pub async fn with_master(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    versions: &[AgreementVersion],
+    partner_id: i64,
+    cutoff: Option<NaiveDate>,
+    master: &Arc<MasterData>,
+) -> PipelineResult<CountedByKey> {
     let matcher = Matcher::new(versions, master.clone(), runtime.settings.calendar);
     // Documents of partners that were merged into this one may count for it.
     let mut sources: BTreeSet<i64> = BTreeSet::from([partner_id]);

@@ -5,14 +5,16 @@
 //! partners or agreements; their sums are built anew from all lines. Both roads lead to the same
 //! sums, which `rebuild` proves.
 
+use super::causes::Causes;
 use super::intake::line_key;
 use super::run::{Lease, RunRequest};
 use super::stages::StageOutcome;
 use super::{PipelineResult, Runtime};
+use crate::core::line::DocumentType;
 use crate::core::matching::{Accumulator, Document, MasterData, Matcher};
 use crate::store::{AccumulatorRow, LineRow, NewException, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Lines read at once.
@@ -44,7 +46,9 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     let all_marked = !versions.is_empty() && versions.iter().all(|v| marked_agreements.contains_key(&v.id));
     let folded = tx.watermark(FOLDED).await?;
     let last = tx.last_line_id().await?;
-    let mut causes: Causes = BTreeMap::new();
+    let calendar = runtime.settings.calendar;
+    let closed: BTreeSet<NaiveDate> = tx.closed_periods().await?.into_iter().collect();
+    let mut causes = Causes::default();
     let mut months: BTreeMap<(i64, String), BTreeSet<NaiveDate>> = BTreeMap::new();
 
     // Scopes that are built anew.
@@ -53,13 +57,13 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     if !marked_agreements.is_empty() || !marked_partners.is_empty() {
         for (agreement, reason) in &marked_agreements {
             for partner in tx.accumulated_partners(agreement).await? {
-                note(&mut causes, partner, agreement, reason.clone());
+                causes.note(partner, agreement, reason, None);
             }
             tx.clear_accumulators_of_agreement(agreement).await?;
         }
         for (partner, reason) in &marked_partners {
             for agreement in tx.accumulated_agreements(*partner).await? {
-                note(&mut causes, *partner, &agreement, reason.clone());
+                causes.note(*partner, &agreement, reason, None);
             }
             tx.clear_accumulators_of_partner(*partner).await?;
         }
@@ -82,21 +86,19 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     let superseded = tx.take_superseded(folded).await?;
     let mut lines_in = 0i64;
     if !all_marked {
+        let mut successors: HashSet<i64> = HashSet::new();
         for rows in &superseded {
             for document in documents(rows) {
                 let facts = document_of(&document);
                 let mut taken = Accumulator::new();
                 matcher.fold(&facts, -1, &mut taken);
+                let reason = format!("{} {} state {} taken back", facts.document_type, facts.number, document.version());
                 for (cell, _) in taken.iter() {
                     if let Some(id) = matcher.agreement_id(cell.key.agreement) {
-                        note(
-                            &mut causes,
-                            cell.key.partner_id,
-                            id,
-                            format!("{} {} has a new state", facts.document_type, facts.number),
-                        );
+                        causes.note(cell.key.partner_id, id, &reason, Some(cell.bucket));
                     }
                 }
+                successors.insert(facts.id);
                 fresh.merge(taken);
             }
         }
@@ -106,7 +108,25 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             let (rows, next) = page(tx, after).await?;
             lines_in += i64::try_from(rows.len()).unwrap_or(0);
             for document in documents(&rows) {
-                matcher.fold(&document_of(&document), 1, &mut fresh);
+                let facts = document_of(&document);
+                // What replaces a state, or comes late into a closed month, is named where it is booked.
+                let late = || {
+                    closed.contains(&calendar.month_start(facts.date))
+                        || (!closed.is_empty() && facts.document_type == DocumentType::CreditNote)
+                };
+                if !successors.contains(&facts.id) && !late() {
+                    matcher.fold(&facts, 1, &mut fresh);
+                    continue;
+                }
+                let mut added = Accumulator::new();
+                matcher.fold(&facts, 1, &mut added);
+                let reason = format!("{} {} state {} added", facts.document_type, facts.number, document.version());
+                for (cell, _) in added.iter() {
+                    if let Some(id) = matcher.agreement_id(cell.key.agreement) {
+                        causes.note(cell.key.partner_id, id, &reason, Some(cell.bucket));
+                    }
+                }
+                fresh.merge(added);
             }
             runtime.progress.advanced(next.unwrap_or(last), Some(last));
             match next {
@@ -129,14 +149,10 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             let Some(term) = matcher.term_id(cell.key.agreement, cell.key.term) else { continue };
             changed += 1;
             if anew {
-                let reason = marked_partners
-                    .get(&cell.key.partner_id)
-                    .or_else(|| marked_agreements.get(&**agreement))
-                    .cloned()
-                    .unwrap_or_default();
-                note(&mut causes, cell.key.partner_id, agreement, reason);
+                let reason = marked_partners.get(&cell.key.partner_id).or_else(|| marked_agreements.get(&**agreement));
+                causes.note(cell.key.partner_id, agreement, reason.map_or("", |r| r), None);
             } else {
-                note(&mut causes, cell.key.partner_id, agreement, String::new());
+                causes.note(cell.key.partner_id, agreement, "", None);
                 months.entry((cell.key.partner_id, agreement.to_string())).or_default().insert(cell.bucket);
             }
             rows.push(AccumulatorRow {
@@ -171,16 +187,15 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     } else {
         tx.add_to_accumulators(&rows).await?
     }
-    for ((partner, agreement), reasons) in &causes {
-        let text = reasons.iter().filter(|r| !r.is_empty()).take(20).cloned().collect::<Vec<_>>().join("; ");
+    for (partner, agreement, text) in causes.pairs() {
         let months = months
-            .get(&(*partner, agreement.clone()))
+            .get(&(partner, agreement.to_owned()))
             .into_iter()
             .flatten()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(",");
-        tx.mark_key(*partner, agreement, &text, &months).await?;
+        tx.mark_key(partner, agreement, &text, &months).await?;
     }
     let exceptions = raise(tx, &matcher, &[&rebuilt, &fresh], &marked_agreements, &marked_partners, business_day, now).await?;
     tx.set_watermark(FOLDED, last).await?;
@@ -196,13 +211,6 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             marked_partners.len()
         ),
     })
-}
-
-/// Why a partner's figures of an agreement are looked at again.
-type Causes = BTreeMap<(i64, String), BTreeSet<String>>;
-
-fn note(causes: &mut Causes, partner: i64, agreement: &str, reason: String) {
-    causes.entry((partner, agreement.to_owned())).or_default().insert(reason);
 }
 
 /// Folds every current line; returns how many of them are new.
@@ -306,6 +314,13 @@ async fn page(tx: &mut Tx, after: i64) -> PipelineResult<(Vec<LineRow>, Option<i
 pub struct Stored<'a> {
     rows: &'a [LineRow],
     lines: Vec<crate::core::line::Line>,
+}
+
+impl Stored<'_> {
+    /// Which state of the document it is.
+    pub fn version(&self) -> i64 {
+        self.rows[0].version
+    }
 }
 
 /// Splits rows into documents; lines of one version stand together.

@@ -7,6 +7,7 @@
 pub mod accrue;
 pub mod approve;
 pub mod catalog;
+pub mod causes;
 pub mod compare;
 pub mod counted;
 pub mod exceptions;
