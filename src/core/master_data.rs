@@ -4,6 +4,7 @@
 //! A snapshot: filled by the store, indexed here, never changed. Answers are always for a day; a
 //! fact that is not known on that day is absent, never guessed.
 
+pub mod circles;
 mod units;
 
 pub use units::Ratio;
@@ -11,8 +12,9 @@ pub use units::Ratio;
 pub use crate::core::master::MergeHistory;
 use crate::core::money::Currency;
 use crate::core::number::{Factor, Micros};
-use crate::core::problem::{Problem, Problems};
+use crate::core::problem::Problems;
 use chrono::NaiveDate;
+use circles::Links;
 use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
 use units::find_ratio;
@@ -193,42 +195,9 @@ impl MasterData {
         data
     }
 
-    /// Refuses circles in renumberings (A -> B -> A) and in merges, naming them (case 20).
+    /// Refuses circles in renumberings (A -> B -> A), mergers and parents, naming them (case 20).
     pub fn check(&self) -> Result<(), Problems> {
-        let mut problems = Problems::default();
-        let walk = |start: &Arc<str>, next: &dyn Fn(&Arc<str>) -> Option<Arc<str>>| -> Option<String> {
-            let mut seen = vec![start.clone()];
-            while let Some(code) = next(seen.last()?) {
-                if code == *start {
-                    seen.push(code);
-                    return Some(seen.join(" -> "));
-                }
-                if seen.contains(&code) {
-                    return None;
-                }
-                seen.push(code);
-            }
-            None
-        };
-        for item in &self.items {
-            let next = |code: &Arc<str>| self.item_by_code(code).and_then(|i| i.replaced_by.as_ref()).map(|r| r.0.clone());
-            if let Some(circle) = walk(&item.code, &next) {
-                problems.push(
-                    Problem::new("item-circle", format!("items replace each other in a circle: {circle}"))
-                        .help("remove one `replaced_by` of the circle"),
-                );
-            }
-        }
-        for partner in &self.partners {
-            let next = |code: &Arc<str>| self.partner_by_code(code).and_then(|p| p.merged.as_ref()).map(|m| m.into.clone());
-            if let Some(circle) = walk(&partner.code, &next) {
-                problems.push(
-                    Problem::new("partner-circle", format!("partners are merged in a circle: {circle}"))
-                        .help("remove one `merged_into` of the circle"),
-                );
-            }
-        }
-        problems.into_result(())
+        Links::of(self).check()
     }
 
     /// A partner by its id.

@@ -92,9 +92,7 @@ pub async fn feed(
             now,
         };
         let mut intake = Intake::start(&mut tx, &runtime.settings, delivery).await?;
-        for row in rows {
-            intake.take(row).await?;
-        }
+        intake.take_all(rows).await?;
         let (counts, documents) = intake.settle().await?;
         found.changed += documents.changed;
         listed.extend(std::mem::take(&mut intake.seen));

@@ -182,9 +182,7 @@ async fn one(
                 now,
             };
             let mut intake = Intake::start(&mut tx, &runtime.settings, delivery).await?;
-            for row in rows {
-                intake.take(row).await?;
-            }
+            intake.take_all(rows).await?;
             let (counts, documents) = intake.finish().await?;
             tx.clear_exception(&whole_key, "the file was read", now).await?;
             tx.finish_archive(archive.id, "normalized", counts, now).await?;

@@ -86,9 +86,7 @@ pub async fn replay(
                 now,
             };
             let mut intake = Intake::start(&mut tx, &runtime.settings, delivery).await?;
-            for row in rows {
-                intake.take(row).await?;
-            }
+            intake.take_all(rows).await?;
             let (counts, documents) = intake.settle().await?;
             report.new_documents += documents.new;
             for (identity, before, after) in std::mem::take(&mut intake.changes) {

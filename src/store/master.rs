@@ -3,15 +3,13 @@
 
 use super::{StoreResult, Tx, corrupt, on};
 use crate::core::master::{DraftItem, DraftPartner, DraftRate, DraftUnit};
+use crate::core::master_data::circles::SINCE_EVER as EVER;
 use crate::core::master_data::{Conversion, ExchangeRate, Item, ItemFact, MasterData, Merge, MergeHistory, Partner, PartnerFact};
 use crate::core::money::Currency;
 use crate::core::number::{Factor, Micros};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// First valid day of facts without one: since ever.
-const EVER: NaiveDate = NaiveDate::from_ymd_opt(1900, 1, 1).expect("a date");
 
 /// What an import changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

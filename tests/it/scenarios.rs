@@ -38,6 +38,7 @@ scenarios! {
     units_of_measure = "case-19-units-of-measure",
     merged_customer_history_stays = "case-20-merged-customer-history-stays",
     merged_customer_history_moves = "case-20-merged-customer-history-moves",
+    circle_by_feed = "case-20-circle-by-feed",
     renumbered_item = "case-20-renumbered-item",
     late_versions_and_voids = "case-22-late-versions-and-voids",
     document_in_two_places = "case-22-document-in-two-places",

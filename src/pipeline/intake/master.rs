@@ -3,9 +3,13 @@
 use super::{Intake, PipelineResult};
 use crate::core::master::Draft;
 use crate::core::master_data::MasterData;
+use crate::core::master_data::circles::{Link, Links};
+use crate::core::problem::Problem;
+use crate::mapping::Mapped;
 use crate::pipeline::PipelineError;
 use crate::store::{ErpMemoRow, MasterChange, NewException};
 use foldhash::{HashMap, HashMapExt};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Codes whose facts also decide about lines of other codes, as the delivery found them and as far
@@ -54,7 +58,82 @@ impl Kin {
     }
 }
 
+/// A row that would close a circle.
+pub(super) struct Circle {
+    subject: String,
+    partner: Option<String>,
+    place: String,
+    problem: Problem,
+}
+
 impl Intake<'_> {
+    /// Rows that would close a circle with the links that are known and those of the other rows: what
+    /// stands at the end decides, not the order of the rows.
+    pub(super) fn circular(&self, rows: &[Mapped]) -> BTreeMap<usize, Circle> {
+        let mut refused: BTreeMap<usize, Circle> = BTreeMap::new();
+        let linked = |row: &Mapped| match row {
+            Mapped::Row(Draft::Partner(p)) => p.parent.is_some() || p.merged_into.is_some(),
+            Mapped::Row(Draft::Item(i)) => i.replaced_by.is_some(),
+            _ => false,
+        };
+        while rows.iter().enumerate().any(|(index, row)| linked(row) && !refused.contains_key(&index)) {
+            let mut links = Links::of(&self.master);
+            let mut changed = Vec::new();
+            for (index, row) in rows.iter().enumerate().filter(|(index, _)| !refused.contains_key(index)) {
+                match row {
+                    Mapped::Row(Draft::Partner(p)) => {
+                        let subject = format!("partner {}", p.partner);
+                        let kinds = links.take_partner(p).into_iter();
+                        changed.extend(kinds.map(|l| (index, l, &p.partner, Some(&p.partner), subject.clone(), &p.place)));
+                    }
+                    Mapped::Row(Draft::Item(i)) if links.take_item(i) => {
+                        changed.push((index, Link::Renumbering, &i.item, None, format!("item {}", i.item), &i.place));
+                    }
+                    _ => {}
+                }
+            }
+            let before = refused.len();
+            for (index, link, code, partner, subject, place) in changed {
+                if let Some(problem) = links.problem(link, code) {
+                    let place = place.to_string();
+                    refused.insert(index, Circle { subject, partner: partner.cloned(), place, problem });
+                }
+            }
+            if refused.len() == before {
+                break;
+            }
+        }
+        refused
+    }
+
+    pub(super) async fn refuse_circle(&mut self, circle: Circle) -> PipelineResult<()> {
+        self.counts.rows_in += 1;
+        self.counts.rows_refused += 1;
+        let new = NewException {
+            code: circle.problem.code.clone(),
+            blocking: true,
+            dedupe_key: format!("circle:{}:{}", circle.problem.code, circle.subject),
+            subject: circle.subject,
+            message: format!("{}; the row was not taken", circle.problem.message),
+            help: circle.problem.help,
+            place: Some(circle.place),
+            partner: circle.partner,
+            ..NewException::default()
+        };
+        self.open(new).await
+    }
+
+    /// What was refused for a circle before is taken now.
+    async fn clear_circles(&mut self, subject: &str) -> PipelineResult<()> {
+        for code in ["partner-circle", "parent-circle", "item-circle"] {
+            let key = format!("circle:{code}:{subject}");
+            if self.open_keys.remove(&key) {
+                self.tx.clear_exception(&key, "the row was taken", self.delivery.now).await?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn take_master(&mut self, draft: Draft) -> PipelineResult<()> {
         match draft {
             Draft::Line(_) => {}
@@ -68,6 +147,7 @@ impl Intake<'_> {
                         self.partner_ids.entry(alias.clone()).or_insert(id);
                     }
                 }
+                self.clear_circles(&format!("partner {}", p.partner)).await?;
                 if change != MasterChange::None {
                     self.mark_kin(&p.partner, change).await?;
                 }
@@ -80,6 +160,7 @@ impl Intake<'_> {
                 if let Some(next) = &i.replaced_by {
                     self.kin.renumbered(&i.item, next);
                 }
+                self.clear_circles(&format!("item {}", i.item)).await?;
                 if change != MasterChange::None {
                     self.mark_buyers(&i.item, "item master data changed").await?;
                 }

@@ -126,6 +126,18 @@ impl<'t> Intake<'t> {
         })
     }
 
+    /// Takes the rows of a whole document. A row whose link would close a circle is refused.
+    pub async fn take_all(&mut self, rows: Vec<Mapped>) -> PipelineResult<()> {
+        let mut circular = self.circular(&rows);
+        for (index, row) in rows.into_iter().enumerate() {
+            match circular.remove(&index) {
+                Some(circle) => self.refuse_circle(circle).await?,
+                None => self.take(row).await?,
+            }
+        }
+        Ok(())
+    }
+
     /// Takes one mapped row.
     pub async fn take(&mut self, row: Mapped) -> PipelineResult<()> {
         self.counts.rows_in += 1;
