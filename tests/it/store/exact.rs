@@ -148,3 +148,46 @@ async fn case_33_a_writer_that_waits_too_long_is_told_to_try_again_and_leaves_no
     let mut tx = open.store.begin().await.unwrap();
     assert_eq!(tx.take_id("late").await.unwrap(), 1, "nothing half-stored");
 }
+
+#[tokio::test]
+async fn case_33_reporting_views_give_exact_decimals_under_the_same_names() {
+    let mut names = Vec::new();
+    for open in both().await {
+        let mut tx = open.store.begin().await.unwrap();
+        raw(&mut tx, "INSERT INTO partner (id, code) VALUES (1, 'P')").await.unwrap();
+        tx.insert_documents(&[document(1, "D1")]).await.unwrap();
+        // The last two have more digits than a binary float keeps.
+        let amounts = ["0.30", "-0.05", "-1230.00", "0.00", "9007199254.740993", "-99999999999.999999"];
+        let lines: Vec<NewLine> = (1..).zip(amounts).map(|(id, amount)| line(id, micros(amount))).collect();
+        tx.insert_lines(&lines).await.unwrap();
+        let found: Vec<String> = {
+            let sql = "SELECT CAST(net_amount AS TEXT) FROM report_line ORDER BY line_number";
+            match &mut tx {
+                Tx::Sqlite(c) => sqlx::query_scalar(sql).fetch_all(&mut **c).await.unwrap(),
+                Tx::Postgres(c) => sqlx::query_scalar(sql).fetch_all(&mut **c).await.unwrap(),
+            }
+        };
+        let expected: Vec<String> = amounts.iter().map(|a| micros(a).to_text(6)).collect();
+        assert_eq!(found, expected, "{}", open.store.dialect());
+        let sums = "SELECT COUNT(*) FROM report_line WHERE net_amount LIKE '%.______'";
+        if let Tx::Sqlite(c) = &mut tx {
+            // Read as what it is, not cast by this test.
+            let texts: i64 = sqlx::query_scalar(sums).fetch_one(&mut **c).await.unwrap();
+            assert_eq!(texts, 6);
+        }
+        use sqlx::{Column, Row};
+        let sql = "SELECT * FROM report_line LIMIT 1";
+        let of_store: Vec<String> = match &mut tx {
+            Tx::Sqlite(c) => {
+                let row = sqlx::query(sql).fetch_one(&mut **c).await.unwrap();
+                row.columns().iter().map(|column| column.name().to_owned()).collect()
+            }
+            Tx::Postgres(c) => {
+                let row = sqlx::query(sql).fetch_one(&mut **c).await.unwrap();
+                row.columns().iter().map(|column| column.name().to_owned()).collect()
+            }
+        };
+        names.push(of_store);
+    }
+    assert!(names.windows(2).all(|pair| pair[0] == pair[1]), "{names:?}");
+}

@@ -526,14 +526,14 @@ CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit EXECUTE FUNCTION refus
 -- Ordinary decimals for reporting tools.
 CREATE VIEW report_accrual AS
 SELECT e.id, p.code AS partner, e.agreement, e.version, e.term, e.period_from, e.period_to, e.accounting_month, e.for_month, e.kind,
-       CAST(e.amount_u AS NUMERIC(26, 6)) / 1000000 AS amount, e.currency, e.business_day, e.reason
+       CAST(CAST(e.amount_u AS NUMERIC) / 1000000 AS NUMERIC(26, 6)) AS amount, e.currency, e.business_day, e.reason
 FROM accrual_entry e JOIN partner p ON p.id = e.partner_id;
 CREATE VIEW report_settlement AS
 SELECT s.id, s.agreement, s.payee, s.period_from, s.period_to, s.currency, s.reference, s.state,
-       CAST(s.amount_u AS NUMERIC(26, 6)) / 1000000 AS amount, s.erp_document
+       CAST(CAST(s.amount_u AS NUMERIC) / 1000000 AS NUMERIC(26, 6)) AS amount, s.erp_document
 FROM settlement s;
 CREATE VIEW report_line AS
 SELECT d.company, d.document_type, d.document_number, l.line_number, l.document_date, p.code AS partner, i.code AS item, l.line_kind,
-       CAST(l.quantity_u AS NUMERIC(26, 6)) / 1000000 AS quantity, l.unit, CAST(l.net_u AS NUMERIC(26, 6)) / 1000000 AS net_amount, l.currency, d.status
+       CAST(CAST(l.quantity_u AS NUMERIC) / 1000000 AS NUMERIC(26, 6)) AS quantity, l.unit, CAST(CAST(l.net_u AS NUMERIC) / 1000000 AS NUMERIC(26, 6)) AS net_amount, l.currency, d.status
 FROM line l JOIN document d ON d.id = l.document_id JOIN partner p ON p.id = l.partner_id LEFT JOIN item i ON i.id = l.item_id
 WHERE l.superseded = 0;

@@ -531,16 +531,17 @@ CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 
 -- Ordinary decimals for reporting tools.
+-- Exact decimals as text: this database has no decimal type, and a division would give binary fractions.
 CREATE VIEW report_accrual AS
 SELECT e.id, p.code AS partner, e.agreement, e.version, e.term, e.period_from, e.period_to, e.accounting_month, e.for_month, e.kind,
-       CAST(e.amount_u AS REAL) / 1000000 AS amount, e.currency, e.business_day, e.reason
+       printf('%s%d.%06d', CASE WHEN e.amount_u < 0 THEN '-' ELSE '' END, abs(e.amount_u) / 1000000, abs(e.amount_u) % 1000000) AS amount, e.currency, e.business_day, e.reason
 FROM accrual_entry e JOIN partner p ON p.id = e.partner_id;
 CREATE VIEW report_settlement AS
 SELECT s.id, s.agreement, s.payee, s.period_from, s.period_to, s.currency, s.reference, s.state,
-       CAST(s.amount_u AS REAL) / 1000000 AS amount, s.erp_document
+       printf('%s%d.%06d', CASE WHEN s.amount_u < 0 THEN '-' ELSE '' END, abs(s.amount_u) / 1000000, abs(s.amount_u) % 1000000) AS amount, s.erp_document
 FROM settlement s;
 CREATE VIEW report_line AS
 SELECT d.company, d.document_type, d.document_number, l.line_number, l.document_date, p.code AS partner, i.code AS item, l.line_kind,
-       CAST(l.quantity_u AS REAL) / 1000000 AS quantity, l.unit, CAST(l.net_u AS REAL) / 1000000 AS net_amount, l.currency, d.status
+       printf('%s%d.%06d', CASE WHEN l.quantity_u < 0 THEN '-' ELSE '' END, abs(l.quantity_u) / 1000000, abs(l.quantity_u) % 1000000) AS quantity, l.unit, printf('%s%d.%06d', CASE WHEN l.net_u < 0 THEN '-' ELSE '' END, abs(l.net_u) / 1000000, abs(l.net_u) % 1000000) AS net_amount, l.currency, d.status
 FROM line l JOIN document d ON d.id = l.document_id JOIN partner p ON p.id = l.partner_id LEFT JOIN item i ON i.id = l.item_id
 WHERE l.superseded = 0;
