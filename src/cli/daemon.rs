@@ -7,6 +7,7 @@ use crate::config::schedule_file::StatementsOn;
 use crate::core::schedule::Step;
 use crate::daemon::alert::{Notice, NoticeKind, Tell};
 use crate::daemon::planner::{Job, Planner, Settings};
+use crate::daemon::queue::Retry;
 use crate::daemon::serve::{Serving, serve, stop_on_signals};
 use crate::daemon::work::{Ending, Order, StopFlag, Work};
 use crate::delivery::notify::{Alert, AlertKind, Notifier};
@@ -14,10 +15,10 @@ use crate::owner::Owner;
 use crate::pipeline::run::{Lease, RunRequest, carry_out};
 use crate::pipeline::stages::Stage;
 use crate::pipeline::{LogProgress, PipelineError, Runtime, load, statements};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -48,18 +49,52 @@ pub async fn run(command: Daemon, global: &Global) -> Result<Done, Failure> {
     let planner = Planner::new(Arc::new(runtime.store.clone()), jobs, settings, runtime.clock.clone(), owner);
     let listen = command.listen.unwrap_or_else(|| config.web.listen.clone());
     let serving = Serving { listen: (listen != "none").then_some(listen), stop_grace: config.run.stop_grace };
-    let work = Arc::new(Nightly { runtime: runtime.clone(), global: global.clone() });
-    let tell = Arc::new(Alerts { runtime: runtime.clone() });
+    let current = Arc::new(Current { global: global.clone(), last: Mutex::new(runtime.clone()) });
+    let work = Arc::new(Nightly { current: current.clone(), mails: Mutex::default() });
+    let tell = Arc::new(Alerts { current });
     let stop = stop_on_signals().map_err(|e| Failure::Failed(e.into()))?;
     serve(planner, work, tell, serving, axum::Router::new(), stop).await.map_err(|e| Failure::Failed(e.into()))?;
     runtime.store.close().await;
     Ok(Done::Clean)
 }
 
+/// The workspace as it is now: files may have changed since they were last read. Store and clock stay.
+struct Current {
+    global: Global,
+    last: Mutex<Runtime>,
+}
+
+impl Current {
+    /// What could be read last.
+    fn last(&self) -> Runtime {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the workspace again.
+    fn fresh(&self) -> Result<Runtime, String> {
+        let workspace = load_workspace(&self.global).map_err(|failure| match failure {
+            Failure::Problems(problems) => format!("the workspace has problems: {problems}"),
+            Failure::Use(text) => text,
+            Failure::Failed(error) => error.to_string(),
+        })?;
+        let last = self.last();
+        let runtime = app::runtime(workspace, last.store, last.clock, last.progress);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = runtime.clone();
+        Ok(runtime)
+    }
+}
+
 /// Carries out orders by the pipeline.
 struct Nightly {
-    runtime: Runtime,
-    global: Global,
+    current: Arc<Current>,
+    mails: Mutex<MailTurn>,
+}
+
+/// When mails that were put off have their next turn after one that failed.
+#[derive(Default)]
+struct MailTurn {
+    failures: i64,
+    not_before: Option<DateTime<Utc>>,
 }
 
 fn stage(step: Step) -> Option<Stage> {
@@ -79,22 +114,50 @@ impl Work for Nightly {
         watcher.abort();
         ending
     }
+
+    async fn between(&self, stop: StopFlag) {
+        let turn = || self.mails.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.current.last().clock.now();
+        if turn().not_before.is_some_and(|at| now < at) {
+            return;
+        }
+        match self.mails_again(stop).await {
+            Ok(()) => *turn() = MailTurn::default(),
+            Err(why) => {
+                let mut turn = turn();
+                turn.failures += 1;
+                let pause = Retry::default().wait(turn.failures);
+                turn.not_before = Some(now + pause);
+                tracing::warn!(minutes = pause.num_minutes(), "mails that were put off could not be tried again: {why}");
+            }
+        }
+    }
 }
 
 impl Nightly {
-    /// The workspace as it is now: files may have changed since the last run. Store and clock stay.
-    fn fresh_runtime(&self) -> Result<Runtime, String> {
-        let workspace = load_workspace(&self.global).map_err(|failure| match failure {
-            Failure::Problems(problems) => format!("the workspace has problems: {problems}"),
-            Failure::Use(text) => text,
-            Failure::Failed(error) => error.to_string(),
-        })?;
-        let runtime = &self.runtime;
-        Ok(app::runtime(workspace, runtime.store.clone(), runtime.clock.clone(), runtime.progress.clone()))
+    /// Tries mails again whose time has come (case 27: growing pauses, not growing nights).
+    async fn mails_again(&self, stop: StopFlag) -> Result<(), String> {
+        if !statements::mails_are_due(&self.current.last()).await.map_err(|e| e.to_string())? {
+            return Ok(());
+        }
+        let runtime = self.current.fresh()?;
+        let flag = Arc::new(AtomicBool::new(stop.is_raised()));
+        let raised = flag.clone();
+        let mut stop = stop;
+        let watcher = tokio::spawn(async move {
+            stop.raised().await;
+            raised.store(true, Ordering::Release);
+        });
+        let done = statements::send_again(&runtime, flag).await;
+        watcher.abort();
+        match done {
+            Ok(()) | Err(PipelineError::Stopped) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     async fn order(&self, order: &Order, stop: Arc<AtomicBool>) -> Ending {
-        let runtime = match self.fresh_runtime() {
+        let runtime = match self.current.fresh() {
             Ok(runtime) => runtime,
             Err(why) => return Ending::Failed(why),
         };
@@ -129,12 +192,14 @@ impl Nightly {
 
 /// Tells whom the job's schedule names.
 struct Alerts {
-    runtime: Runtime,
+    current: Arc<Current>,
 }
 
 impl Tell for Alerts {
     async fn tell(&self, notice: Notice) {
-        let Some(schedule) = self.runtime.workspace.schedule(&notice.job) else { return };
+        // Whom to tell is read anew; a workspace that cannot be read may be just what is to be told.
+        let runtime = self.current.fresh().unwrap_or_else(|_| self.current.last());
+        let Some(schedule) = runtime.workspace.schedule(&notice.job) else { return };
         let notify = &schedule.notify;
         let (wanted, kind) = match notice.kind {
             NoticeKind::Failed => (notify.failed, AlertKind::Failed),
@@ -144,8 +209,8 @@ impl Tell for Alerts {
         if !wanted {
             return;
         }
-        let config = &self.runtime.workspace.config;
-        let transport = match statements::transport(&self.runtime) {
+        let config = &runtime.workspace.config;
+        let transport = match statements::transport(&runtime) {
             Ok(transport) => transport,
             Err(error) => {
                 tracing::error!("an alert has no way out by mail: {error}");

@@ -45,6 +45,8 @@ struct Loop<B, W, T> {
     pulse: Pulse,
     stop: StopFlag,
     telling: tokio::task::JoinSet<()>,
+    /// What is done between runs, at most one at a time.
+    between: tokio::task::JoinSet<()>,
     /// A run that ended while the board was out of reach.
     unclosed: Option<(Order, Ending)>,
 }
@@ -68,7 +70,16 @@ impl<B: RunBoard, W: Work, T: Tell> Loop<B, W, T> {
         self.close_what_ended().await?;
         let notices = self.planner.round().await?;
         self.tell(notices);
-        if busy || self.unclosed.is_some() || self.stop.is_raised() { Ok(None) } else { self.planner.start_next().await }
+        while self.between.try_join_next().is_some() {}
+        if busy || self.unclosed.is_some() || self.stop.is_raised() || !self.between.is_empty() {
+            return Ok(None);
+        }
+        let next = self.planner.start_next().await?;
+        if next.is_none() {
+            let (work, stop) = (self.work.clone(), self.stop.clone());
+            self.between.spawn(async move { work.between(stop).await });
+        }
+        Ok(next)
     }
 
     async fn close_what_ended(&mut self) -> Result<(), DaemonError> {
@@ -127,6 +138,8 @@ impl<B: RunBoard, W: Work, T: Tell> Loop<B, W, T> {
             drop(hand.held);
             self.unclosed = ending.map(|ending| (hand.order, ending));
         }
+        let _ = tokio::time::timeout(grace, async { while self.between.join_next().await.is_some() {} }).await;
+        self.between.shutdown().await;
         for _ in 0..3 {
             match tokio::time::timeout(Duration::from_secs(5), self.close_what_ended()).await {
                 Ok(Ok(())) => break,
@@ -171,7 +184,16 @@ pub async fn serve<B: RunBoard, W: Work, T: Tell>(
         let next = job.schedule.next_due(planner.clock().now()).map(|due| due.due_at.to_string()).unwrap_or_default();
         tracing::info!(job = %job.schedule.job, zone = %job.schedule.zone, next, "schedule loaded");
     }
-    let mut state = Loop { planner, work, tell, pulse, stop, telling: tokio::task::JoinSet::new(), unclosed: None };
+    let mut state = Loop {
+        planner,
+        work,
+        tell,
+        pulse,
+        stop,
+        telling: tokio::task::JoinSet::new(),
+        between: tokio::task::JoinSet::new(),
+        unclosed: None,
+    };
     let mut in_hand: Option<InHand> = state.patient_round(false).await;
     systemd::tell("READY=1");
     let mut stopped = state.stop.clone();

@@ -24,6 +24,10 @@ struct Scripted {
     script: Script,
     started: Notify,
     dropped: Arc<Notify>,
+    between: std::sync::atomic::AtomicUsize,
+    /// Whether something was in hand when it was asked what to do between runs.
+    in_hand: std::sync::atomic::AtomicBool,
+    disturbed: std::sync::atomic::AtomicBool,
 }
 enum Script {
     Finish,
@@ -40,9 +44,14 @@ impl Drop for Dropped {
 impl Work for Scripted {
     async fn carry_out(&self, _: Order, mut stop: StopFlag) -> Ending {
         let _dropped = Dropped(self.dropped.clone());
+        self.in_hand.store(true, std::sync::atomic::Ordering::SeqCst);
         self.started.notify_one();
         match self.script {
-            Script::Finish => Ending::Done { exceptions: 2 },
+            Script::Finish => {
+                tokio::time::sleep(Duration::from_secs(6)).await;
+                self.in_hand.store(false, std::sync::atomic::Ordering::SeqCst);
+                Ending::Done { exceptions: 2 }
+            }
             Script::Panic => panic!("index out of bounds"),
             Script::UntilStopped => {
                 stop.raised().await;
@@ -50,6 +59,12 @@ impl Work for Scripted {
             }
             Script::Deaf => std::future::pending().await,
         }
+    }
+
+    async fn between(&self, _: StopFlag) {
+        use std::sync::atomic::Ordering::SeqCst;
+        self.between.fetch_add(1, SeqCst);
+        self.disturbed.fetch_or(self.in_hand.load(SeqCst), SeqCst);
     }
 }
 
@@ -77,7 +92,14 @@ async fn rig(script: Script, listen: Option<String>) -> Rig {
     let mut planner = Planner::new(board.clone(), jobs, settings, clock.clone(), "elsewhere/1.1/1/1".into());
     planner.round().await.unwrap();
     clock.set(at("2026-06-10T02:00:00Z"));
-    let work = Arc::new(Scripted { script, started: Notify::new(), dropped: Arc::default() });
+    let work = Arc::new(Scripted {
+        script,
+        started: Notify::new(),
+        dropped: Arc::default(),
+        between: Default::default(),
+        in_hand: Default::default(),
+        disturbed: Default::default(),
+    });
     let ears = Arc::<Ears>::default();
     let (switch, stop) = StopSwitch::new();
     let serving = Serving { listen, stop_grace: Duration::from_millis(300) };
@@ -100,6 +122,9 @@ async fn a_due_run_is_carried_out_and_its_exceptions_are_told() {
     let rig = rig(Script::Finish, None).await;
     until(|| rig.board.rows().iter().any(|row| row.state == RunState::Finished)).await;
     until(|| rig.ears.0.lock().unwrap().len() == 1).await;
+    // Small things have their turn once nothing is in hand, and not while it is.
+    until(|| rig.work.between.load(std::sync::atomic::Ordering::SeqCst) > 0).await;
+    assert!(!rig.work.disturbed.load(std::sync::atomic::Ordering::SeqCst));
     rig.switch.raise();
     rig.served.await.unwrap().unwrap();
 }

@@ -44,6 +44,13 @@ pub trait Work: Send + Sync + 'static {
     /// Carries out one order. Looks at the flag between steps and pages, and returns
     /// [`Ending::HandedBack`] soon after it is raised. It may be dropped at any await.
     fn carry_out(&self, order: Order, stop: StopFlag) -> impl Future<Output = Ending> + Send;
+
+    /// Small things that have a time of their own, such as mails that a server put off. Called when
+    /// nothing is in hand and nothing is due, never twice at once; a run that comes due waits for it.
+    fn between(&self, stop: StopFlag) -> impl Future<Output = ()> + Send {
+        let _ = stop;
+        std::future::ready(())
+    }
 }
 
 /// Tells that the process wants to end or that the lease is lost.

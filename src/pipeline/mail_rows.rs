@@ -72,7 +72,9 @@ impl MailRows for Rows<'_> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         if let Some(lease) = self.lease
-            && (lease.check().is_err() || !tx.holds_lease(lease.run_id, lease.token).await?)
+            && (lease.is_lost()
+                || (from != MailState::Sending && lease.check().is_err())
+                || !tx.holds_lease(lease.run_id, lease.token).await?)
         {
             return Err(RowsError::LeaseLost);
         }

@@ -63,6 +63,10 @@ impl Lease {
     pub fn new(run_id: i64, attempt: i64, token: i64, stop: Arc<AtomicBool>) -> Self {
         Self { run_id, attempt, token, lost: Arc::new(AtomicBool::new(false)), stop }
     }
+    /// Whether another process took over. What was sent has to be noted even when the process is to stop.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
     /// Fails when another process took over, or when the process was asked to stop.
     pub fn check(&self) -> PipelineResult<()> {
         if self.lost.load(Ordering::Acquire) {

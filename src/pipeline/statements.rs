@@ -3,14 +3,16 @@
 use super::counted;
 use super::figures::{self, KeyFigure};
 use super::run::{Lease, RunRequest, fault_point};
-use super::stages::StageOutcome;
+use super::stages::{Stage, StageOutcome};
 use super::{PipelineError, PipelineResult, Runtime, accrue};
 use crate::config::MailTransportConfig;
 use crate::core::agreement::{AgreementVersion, Measure, Method, Rule};
+use crate::core::hash::sha256_hex;
 use crate::core::matching::{term_calendar, whole_validity};
 use crate::core::number::Micros;
 use crate::core::period::{Period, period_label};
 use crate::core::problem::Problem;
+use crate::core::schedule::RunKey;
 use crate::core::statement::{
     AgreementInput, CarryReason, Language, Statement, StatementException, StatementInput, StatementLine, StatementSettlement,
     TermInput,
@@ -21,6 +23,8 @@ use crate::delivery::statement::render;
 use crate::store::{ExceptionFilter, MailRow, NewException, PartnerHead, StatementRow, Tx};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Writes and sends what is due.
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
@@ -45,6 +49,9 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         "{written} statements written; {} mails sent, {} later, {} uncertain, {} refused",
         report.sent, report.later, report.uncertain, report.refused
     );
+    if report.later > 0 {
+        outcome.detail.push_str("; what is later is tried again by the daemon while it runs, else by the next run");
+    }
     Ok(outcome)
 }
 
@@ -153,7 +160,7 @@ fn content_hash(statement: &Statement) -> PipelineResult<String> {
             object.remove(key);
         }
     }
-    Ok(super::sha256_hex(value.to_string().as_bytes()))
+    Ok(sha256_hex(value.to_string().as_bytes()))
 }
 
 /// Everything a statement is built from.
@@ -187,7 +194,6 @@ pub async fn input(
         company: runtime.workspace.config.company.name.clone(),
         partner: partner.code.clone(),
         partner_name: partner.name.clone(),
-        partner_short: None,
         language: Language::of_partner(partner.language.as_deref()),
         period,
         period_label: period_label(period, &runtime.settings.calendar),
@@ -318,6 +324,31 @@ async fn agreement_input(
 /// Whether the business day ends its month: the default time for statements.
 pub fn month_ends(runtime: &Runtime, business_day: NaiveDate) -> bool {
     runtime.settings.calendar.month(business_day).to == business_day
+}
+
+/// Whether a mail that was put off may be tried again now.
+pub async fn mails_are_due(runtime: &Runtime) -> PipelineResult<bool> {
+    let now = runtime.clock.now();
+    let later = runtime.store.read().await?.mails_in("later").await?;
+    Ok(later.iter().any(|m| m.next_attempt_at.is_none_or(|at| at <= now)))
+}
+
+/// A run of its own for mails whose time has come, under the same lease and rules as at night. While
+/// another run is under way nothing happens: that one sends them, or the next try does.
+pub async fn send_again(runtime: &Runtime, stop: Arc<AtomicBool>) -> PipelineResult<()> {
+    let now = runtime.clock.now();
+    let today = now.with_timezone(&runtime.settings.timezone).date_naive();
+    let request = RunRequest {
+        job: "mail".into(),
+        key: RunKey::Due(now).to_string(),
+        business_day: today.pred_opt().unwrap_or(today),
+        stages: vec![Stage::Statements],
+        caught_up: false,
+        dry_run: false,
+        statements_due: false,
+    };
+    super::run::execute(runtime, &request, stop).await?;
+    Ok(())
 }
 
 /// Sends planned mails. A mail found in flight from an earlier process becomes uncertain.

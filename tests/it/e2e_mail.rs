@@ -217,3 +217,53 @@ fn case_27_by_the_program_on_postgres() {
     let Some(database) = Database::fresh() else { return };
     case_27(Some(&database.url));
 }
+
+/// The daemon alone, with nothing due for hours, sends what a server put off.
+fn tried_again_by_the_daemon(store: Option<&str>) {
+    let server = SmtpServer::start();
+    server.script(&json!({ "rcpt": { "y@k4.example": ["451 4.7.1 later", "451 4.7.1 later"] } }));
+    let workspace = june(&server, store);
+    let said = workspace.run(NIGHT).expect_code(1);
+    assert!(said.stdout.contains("1 later") && said.stdout.contains("by the daemon"), "{}", said.stdout);
+    let due = chrono::Utc::now() + chrono::Duration::hours(6);
+    workspace.write("schedules/nightly.toml", due.format("cron = \"0 %M %H * * *\"\n").to_string());
+    let daemon = Daemon(workspace.command(["daemon", "--listen", "none"]).stderr(std::process::Stdio::null()).spawn().unwrap());
+    for attempts in [2, 3] {
+        pause_is_over(&workspace, store);
+        let start = std::time::Instant::now();
+        while server.handed("y@k4.example") < attempts {
+            assert!(start.elapsed().as_secs() < 60, "nobody tried again: {:?}", mails(&workspace));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        let settled = |mails: &[(String, String, i64)]| mails.iter().all(|m| m.1 != "sending");
+        while !settled(&mails(&workspace)) {
+            assert!(start.elapsed().as_secs() < 60, "not noted: {:?}", mails(&workspace));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+    drop(daemon);
+    assert_eq!(mails(&workspace), expected([("sent", 1), ("sent", 1), ("sent", 1), ("sent", 3)]));
+    assert_eq!(handed(&server), [1, 1, 1, 3]);
+    assert_eq!(server.messages().iter().filter(|m| m["to"] == "y@k4.example").count(), 1);
+}
+
+/// A daemon that does not outlive the test.
+struct Daemon(std::process::Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn case_27_the_daemon_tries_again_what_the_server_put_off() {
+    tried_again_by_the_daemon(None);
+}
+
+#[test]
+fn case_27_the_daemon_tries_again_on_postgres() {
+    let Some(database) = Database::fresh() else { return };
+    tried_again_by_the_daemon(Some(&database.url));
+}

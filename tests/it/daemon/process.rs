@@ -224,6 +224,22 @@ async fn a_workspace_broken_since_the_start_fails_the_run_and_tells_finance() {
     let runs = site.until(|runs| runs.iter().any(|run| run.state == "failed")).await;
     assert!(runs[0].error.as_ref().is_some_and(|error| error.contains("agreements/acme.toml")), "{runs:?}");
     site.until_mail("agreements/acme.toml").await;
+
+    // Whom to tell is read again for each alert.
+    std::fs::remove_file(site.workspace.path().join("agreements/acme.toml")).unwrap();
+    let schedule = site.workspace.path().join("schedules/nightly.toml");
+    let text = std::fs::read_to_string(&schedule).unwrap().replace("finance@northwind.example", "night@northwind.example");
+    std::fs::write(&schedule, text).unwrap();
+    let mut tx = site.store.begin().await.unwrap();
+    let stale = tx.request_run("nightly", "2020-01-02", "2020-01-02".parse().unwrap(), false, Utc::now()).await.unwrap();
+    let long_ago = Utc::now() - Duration::days(1);
+    tx.claim_run(stale.id, "elsewhere/1.1/1/1", long_ago, long_ago).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    let start = Instant::now();
+    while !site.mails().iter().any(|mail| mail.contains("2020-01-02") && mail.contains("To: night@northwind.example")) {
+        assert!(start.elapsed() < PATIENCE, "not told: {:?}\n{}", site.mails(), site.log());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     daemon.stop();
     site.store.close().await;
 }
