@@ -6,10 +6,12 @@ mod process;
 use crate::support::postgres::Database;
 use chrono::{DateTime, Duration, Utc};
 use rebated::clock::Clock;
+use rebated::config::Workspace;
 use rebated::core::schedule::{BusinessDayRule, Missed, Overlap, RunKey, Schedule, Step, parse_zone};
 use rebated::daemon::board::{End, NewRun, RunBoard, RunState};
 use rebated::daemon::planner::{Job, Planner, Settings};
 use rebated::daemon::work::Ending;
+use rebated::pipeline;
 use rebated::store::Store;
 use std::sync::Arc;
 
@@ -139,6 +141,54 @@ async fn case_26_an_outage_is_caught_up_from_what_the_store_remembers() {
         }
         let expected = [("2026-06-09", true, true), ("2026-06-10", true, false), ("2026-06-11", true, false)];
         assert_eq!(closed, expected.map(|(key, caught_up, reads)| (key.to_owned(), caught_up, reads)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dead_run_is_found_although_the_clock_was_set_back_behind_its_last_sign() {
+    on_both(|store| async move {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rebated.toml"), "[company]\nname = \"T\"\ncurrency = \"USD\"\ntimezone = \"UTC\"\n")
+            .unwrap();
+        let workspace = Workspace::load(folder.path(), &[]).unwrap();
+        let company = &workspace.config.company;
+        let settings = pipeline::Settings {
+            company: company.code.clone(),
+            currency: company.currency,
+            timezone: company.timezone,
+            calendar: company.calendar,
+        };
+        let clock = Clock::manual_at(at("10T02:00"));
+        let runtime = pipeline::Runtime {
+            store: store.clone(),
+            clock: clock.clone(),
+            workspace: Arc::new(workspace),
+            settings,
+            heartbeat: Duration::minutes(1),
+            abandon_after: Duration::minutes(10),
+            progress: Arc::new(pipeline::LogProgress),
+        };
+        store.request("nightly", &[run("2026-06-09", at("10T02:00"))], at("10T02:00")).await.unwrap();
+        let row = store.open().await.unwrap().remove(0);
+        // Held on another host, whose last sign is of half past five; then all clocks go back.
+        let lease = store.claim(&row, "elsewhere/1.1/1/1", at("10T05:30"), at("10T05:40")).await.unwrap().unwrap();
+        for now in ["10T02:00", "10T02:09"] {
+            clock.set(at(now));
+            assert!(pipeline::run::release_dead_runs(&runtime).await.unwrap().is_empty(), "{now}: it may be alive");
+        }
+        clock.set(at("10T02:10"));
+        let released = pipeline::run::release_dead_runs(&runtime).await.unwrap();
+        assert_eq!(released.len(), 1, "no sign for ten minutes");
+        assert!(!store.renew(&lease, at("10T02:11"), at("10T02:21")).await.unwrap());
+
+        // Who is alive gives a sign by the new clock and is left alone.
+        let row = store.open().await.unwrap().remove(0);
+        let lease = store.claim(&row, "elsewhere/1.1/2/2", at("10T05:30"), at("10T05:40")).await.unwrap().unwrap();
+        assert!(pipeline::run::release_dead_runs(&runtime).await.unwrap().is_empty());
+        assert!(store.renew(&lease, at("10T02:15"), at("10T02:25")).await.unwrap());
+        clock.set(at("10T02:21"));
+        assert!(pipeline::run::release_dead_runs(&runtime).await.unwrap().is_empty());
     })
     .await;
 }
