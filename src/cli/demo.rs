@@ -95,7 +95,7 @@ pub async fn run(command: Demo, global: &Global) -> Result<Done, Failure> {
     let open = tx.settlements().await?;
     drop(tx);
     for s in open.iter().filter(|s| s.state == "proposed") {
-        let standing = approve::approve(&app.runtime, s.id, &fiona).await?;
+        let standing = approve::approve(&app.runtime, s.id, Some(&s.fingerprint), &fiona).await?;
         println!(
             "    settlement {} of {} {}: {} of {} approvals, {}",
             s.id,

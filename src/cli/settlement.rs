@@ -36,6 +36,9 @@ pub enum SettlementCommand {
     Approve {
         /// Number
         id: i64,
+        /// Only this content, as `settlement show` names it
+        #[arg(long)]
+        fingerprint: Option<String>,
     },
     /// Reject a settlement
     Reject {
@@ -73,13 +76,16 @@ pub async fn run(command: SettlementCommand, app: &App) -> Result<Done, Failure>
             println!("{}", outcome.detail);
             Ok(Done::Clean)
         }
-        SettlementCommand::Approve { id } => {
+        SettlementCommand::Approve { id, fingerprint } => {
             let user = app.actor().await?;
-            let standing = approve::approve(&app.runtime, id, &user).await?;
+            let standing = approve::approve(&app.runtime, id, fingerprint.as_deref(), &user).await?;
             if app.json {
                 print_json(&standing);
             } else {
                 println!("settlement {id}: {} of {} approvals, {}", standing.given, standing.needed, standing.state);
+                if let Some(why) = &standing.why {
+                    println!("  two are needed: {why}");
+                }
             }
             Ok(if standing.state == "approved" { Done::Clean } else { Done::Waiting })
         }
@@ -111,9 +117,10 @@ fn json(app: &App, s: &SettlementRow) -> serde_json::Value {
 async fn json_standing(app: &App, tx: &mut Tx, s: &SettlementRow) -> Result<serde_json::Value, Failure> {
     let mut value = json(app, s);
     let approvals = tx.approvals(s.id).await?;
-    let given = approvals.iter().filter(|a| a.void_reason.is_none() && a.fingerprint == s.fingerprint).count();
-    value["approvals_given"] = given.into();
-    value["approvals_needed"] = approve::needed(&app.runtime, tx, s).await?.into();
+    let standing = approve::standing(&app.runtime, tx, s).await?;
+    value["approvals_given"] = standing.given.into();
+    value["approvals_needed"] = standing.needed.into();
+    value["approvals_why"] = standing.why.into();
     value["approvals"] = serde_json::to_value(&approvals).unwrap_or_default();
     Ok(value)
 }
@@ -177,6 +184,9 @@ async fn show(app: &App, id: i64) -> Result<Done, Failure> {
     );
     println!("  carried forward {}", text("carried_forward"));
     println!("  approvals {} of {}, prepared by {}", value["approvals_given"], value["approvals_needed"], s.maker);
+    if let Some(why) = value["approvals_why"].as_str() {
+        println!("  two are needed: {why}");
+    }
     println!("  fingerprint {}", s.fingerprint);
     for e in &holding {
         println!("  held by exception {} [{}] {}", e.id, e.code, e.subject);

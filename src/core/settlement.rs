@@ -4,6 +4,7 @@
 //! A reference never depends on amount or revision; a fingerprint never on time. Both hash
 //! length-prefixed fields, so that no two contents share a text.
 
+use crate::core::hash::hex;
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::period::Period;
@@ -105,7 +106,7 @@ pub fn fingerprint(payee: &str, amount: Micros, currency: Currency, lines: &[Set
             feed(&mut hash, field.as_bytes());
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 /// What a settlement pays and what is carried forward.
@@ -115,6 +116,13 @@ pub struct Due {
     pub amount: Micros,
     /// Left for the next settlement: negative for an overpayment, positive below the minimum.
     pub carried_forward: Micros,
+}
+
+impl Due {
+    /// Whether anything is paid.
+    pub fn pays(self) -> bool {
+        !self.amount.is_zero()
+    }
 }
 
 /// Earned to date less settled to date, per agreement, payee and currency. Never negative: an

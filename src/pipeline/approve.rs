@@ -1,6 +1,7 @@
 //! Approvals: for this content, by somebody else, as many as the sum asks for (case 32).
 
 use super::{PipelineError, PipelineResult, Runtime};
+use crate::core::approval::{self, Approvable, ApprovalPolicy, Bar, Decision, GivenApproval, Refusal};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::problem::Problem;
@@ -16,6 +17,8 @@ pub struct Standing {
     pub needed: i64,
     /// Settlement state.
     pub state: String,
+    /// Why two are needed although nobody can tell the sum.
+    pub why: Option<String>,
 }
 
 /// Open blocking exceptions that hold a settlement: those of its partners, or of nobody in
@@ -58,55 +61,138 @@ pub async fn holding(tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<
     Ok(open.into_iter().filter(|e| concerns(e)).collect())
 }
 
-/// How many approvals the sum of everything open or out for the same payee, agreement and period needs.
-pub async fn needed(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<i64> {
-    let mut sum = Micros::ZERO;
-    for other in tx.settlements_of(&settlement.agreement, &settlement.payee).await? {
-        if (other.period_from, other.period_to) == (settlement.period_from, settlement.period_to) && other.state != "rejected" {
-            sum += in_company_currency(runtime, tx, &other).await?;
-        }
-    }
-    let policy = &runtime.workspace.config.approval;
-    if sum < policy.auto_approve_below {
-        return Ok(0);
-    }
-    Ok(if sum >= policy.two_approvers_from { 2 } else { 1 })
+/// Oldest rate that tells how large a settlement in another currency is, in days.
+const OLDEST_RATE_DAYS: u32 = 366;
+
+/// What a decision rests on, read in one transaction.
+struct Facts {
+    barred: Vec<(String, Bar)>,
+    sum: Option<Micros>,
+    /// Why the sum is not known.
+    why: Option<String>,
+    /// Fingerprint and approver of every approval that is not void.
+    given: Vec<(String, String)>,
+    policy: ApprovalPolicy,
 }
 
-/// The amount at the proposal day's rate. Without a rate it counts as large: two people look at it.
-async fn in_company_currency(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Micros> {
+impl Facts {
+    async fn read(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Self> {
+        let (mut sum, mut why) = (Some(Micros::ZERO), None);
+        for other in tx.settlements_of(&settlement.agreement, &settlement.payee).await? {
+            let same_period = (other.period_from, other.period_to) == (settlement.period_from, settlement.period_to);
+            if !same_period || other.state == "rejected" {
+                continue;
+            }
+            match in_company_currency(runtime, tx, &other).await? {
+                Ok(amount) => sum = sum.map(|sum| sum + amount),
+                Err(reason) => (sum, why) = (None, Some(reason)),
+            }
+        }
+        let config = &runtime.workspace.config.approval;
+        // Who prepared it, who entered a version it rests on, and whom trusted files count as.
+        let mut barred = vec![(settlement.maker.clone(), Bar::Prepared)];
+        for row in tx.agreements().await? {
+            if row.body.id == settlement.agreement && row.state == "active" {
+                barred.push((row.entered_by, Bar::EnteredVersion));
+            }
+        }
+        barred.push((config.file_author.clone(), Bar::StandsForFiles));
+        let approvals = tx.approvals(settlement.id).await?.into_iter().filter(|a| a.void_reason.is_none());
+        Ok(Self {
+            barred,
+            sum,
+            why,
+            given: approvals.map(|a| (a.fingerprint, a.approver)).collect(),
+            policy: ApprovalPolicy {
+                two_approvers_from: config.two_approvers_from,
+                auto_approve_below: config.auto_approve_below,
+            },
+        })
+    }
+
+    fn subject<'a>(&'a self, settlement: &'a SettlementRow, held: bool) -> Approvable<'a> {
+        let open = matches!(settlement.state.as_str(), "proposed" | "approved");
+        Approvable { fingerprint: &settlement.fingerprint, barred: &self.barred, sum: self.sum, held, open }
+    }
+
+    fn given(&self) -> Vec<GivenApproval<'_>> {
+        self.given.iter().map(|(fingerprint, approver)| GivenApproval { fingerprint, approver }).collect()
+    }
+
+    fn standing(&self, settlement: &SettlementRow) -> approval::Standing {
+        approval::standing(&self.subject(settlement, false), &self.given(), &self.policy)
+    }
+}
+
+/// The amount at the proposal day's rate, or why it cannot be told.
+async fn in_company_currency(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    settlement: &SettlementRow,
+) -> PipelineResult<Result<Micros, String>> {
     let company = runtime.settings.currency;
     if settlement.currency == company.code() {
-        return Ok(settlement.amount());
+        return Ok(Ok(settlement.amount()));
     }
-    let Some(from) = Currency::parse(&settlement.currency) else {
-        return Ok(runtime.workspace.config.approval.two_approvers_from);
+    let day = settlement.business_day;
+    let rate = match Currency::parse(&settlement.currency) {
+        Some(from) => {
+            let master = tx.master_data().await?;
+            master
+                .rate_series("spot", from, company)
+                .and_then(|series| crate::core::master_data::rate_on(&series, day, OLDEST_RATE_DAYS))
+        }
+        None => None,
     };
-    let master = tx.master_data().await?;
-    let rate = master
-        .rate_series("spot", from, company)
-        .and_then(|series| crate::core::master_data::rate_on(&series, settlement.business_day, 366));
-    Ok(match rate {
-        Some(rate) => settlement.amount().times(rate).to_micros(),
-        None => runtime.workspace.config.approval.two_approvers_from,
+    Ok(rate.map(|rate| settlement.amount().times(rate).to_micros()).ok_or_else(|| {
+        format!(
+            "there is no spot rate from {} to {company} of the {OLDEST_RATE_DAYS} days before {day}, so that the sum counts as large",
+            settlement.currency
+        )
+    }))
+}
+
+/// Where the approval of a settlement stands.
+pub async fn standing(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Standing> {
+    let facts = Facts::read(runtime, tx, settlement).await?;
+    let standing = facts.standing(settlement);
+    let count = |n: usize| i64::try_from(n).unwrap_or(0);
+    Ok(Standing {
+        given: count(standing.given),
+        needed: count(standing.required),
+        state: settlement.state.clone(),
+        why: facts.why,
     })
 }
 
-/// Users that cannot approve a settlement: who prepared it, who entered a version it rests on, and
-/// whom trusted files count as.
-async fn barred(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Vec<(String, &'static str)>> {
-    let mut names = vec![(settlement.maker.clone(), "prepared it")];
-    for row in tx.agreements().await? {
-        if row.body.id == settlement.agreement && row.state == "active" {
-            names.push((row.entered_by, "entered the agreement version"));
+/// A refusal in words: what, and what to do.
+fn in_words(refusal: Refusal, settlement: &SettlementRow, user: &UserRow, held: &[ExceptionRow]) -> (String, &'static str) {
+    let id = settlement.id;
+    match refusal {
+        Refusal::NotOpen => (format!("settlement {id} is {}", settlement.state), "only proposed settlements are approved"),
+        Refusal::Barred(bar) => {
+            let why = match bar {
+                Bar::Prepared => "prepared it themselves",
+                Bar::EnteredVersion => "entered the agreement version",
+                Bar::StandsForFiles => "stands for the files that are trusted",
+            };
+            (format!("{} may not approve settlement {id}: {why}", user.name), "somebody else has to")
         }
+        Refusal::Held => {
+            let first = held.first().map(|e| format!("{} [{}] {}", e.id, e.code, e.subject)).unwrap_or_default();
+            let message = format!("settlement {id} is held by {} open exceptions, the first is {first}", held.len());
+            (message, "resolve them first")
+        }
+        Refusal::StaleContent => (
+            format!("settlement {id} is no longer what was shown; its fingerprint is {}", settlement.fingerprint),
+            "look at it again",
+        ),
     }
-    names.push((runtime.workspace.config.approval.file_author.clone(), "stands for the files that are trusted"));
-    Ok(names)
 }
 
-/// Approves in the name of a user. Every try is audited, refused ones too.
-pub async fn approve(runtime: &Runtime, id: i64, user: &UserRow) -> PipelineResult<Standing> {
+/// Approves in the name of a user, who was shown the content with the fingerprint `seen`, or the
+/// present one. Every try is audited, refused ones too.
+pub async fn approve(runtime: &Runtime, id: i64, seen: Option<&str>, user: &UserRow) -> PipelineResult<Standing> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let subject = format!("settlement {id}");
@@ -117,31 +203,15 @@ pub async fn approve(runtime: &Runtime, id: i64, user: &UserRow) -> PipelineResu
     };
     let refusal = if !matches!(user.role.as_str(), "finance-approver" | "admin") {
         Some((format!("{} ({}) may not approve settlements", user.name, user.role), "finance approvers do"))
-    } else if settlement.state != "proposed" && settlement.state != "approved" {
-        Some((format!("settlement {id} is {}", settlement.state), "only proposed settlements are approved"))
-    } else if let Some((_, why)) = barred(runtime, &mut tx, &settlement).await?.into_iter().find(|(name, _)| *name == user.name) {
-        Some((
-            format!(
-                "{} may not approve settlement {id}: {why}",
-                user.name,
-                why = why.replace("prepared it", "prepared it themselves")
-            ),
-            "somebody else has to",
-        ))
     } else {
+        let facts = Facts::read(runtime, &mut tx, &settlement).await?;
         let held = holding(&mut tx, &settlement).await?;
-        held.first().map(|e| {
-            (
-                format!(
-                    "settlement {id} is held by {} open exceptions, the first is {} [{}] {}",
-                    held.len(),
-                    e.id,
-                    e.code,
-                    e.subject
-                ),
-                "resolve them first",
-            )
-        })
+        let seen = seen.unwrap_or(&settlement.fingerprint);
+        let subject = facts.subject(&settlement, !held.is_empty());
+        match approval::decide(&subject, &facts.given(), &user.name, seen, &facts.policy) {
+            Decision::Refused(refusal) => Some(in_words(refusal, &settlement, user, &held)),
+            Decision::Recorded(_) | Decision::AlreadyGiven(_) => None,
+        }
     };
     let detail = serde_json::json!({ "fingerprint": settlement.fingerprint, "amount": settlement.money(settlement.amount()), "refused": refusal.as_ref().map(|r| &r.0) });
     if let Some((message, help)) = refusal {
@@ -163,20 +233,12 @@ pub async fn settle_standing(
     settlement: &SettlementRow,
     now: chrono::DateTime<chrono::Utc>,
 ) -> PipelineResult<Standing> {
-    let needed = needed(runtime, tx, settlement).await?;
-    let approvers: BTreeSet<String> = tx
-        .approvals(settlement.id)
-        .await?
-        .into_iter()
-        .filter(|a| a.void_reason.is_none() && a.fingerprint == settlement.fingerprint)
-        .map(|a| a.approver)
-        .collect();
-    let given = i64::try_from(approvers.len()).unwrap_or(0);
-    let state = if given >= needed { "approved" } else { "proposed" };
+    let standing = standing(runtime, tx, settlement).await?;
+    let state = if standing.given >= standing.needed { "approved" } else { "proposed" };
     if settlement.state != state && settlement.is_open() {
         tx.move_settlement(settlement.id, &settlement.state, state, None, None, now).await?;
     }
-    Ok(Standing { given, needed, state: state.to_owned() })
+    Ok(Standing { state: state.to_owned(), ..standing })
 }
 
 /// Rejects with a reason, which goes on the exception list.

@@ -13,7 +13,7 @@ use crate::core::agreement::AgreementVersion;
 use crate::core::matching::{term_calendar, whole_validity};
 use crate::core::number::Micros;
 use crate::core::period::Period;
-use crate::core::settlement::{self, SettlementIdentity};
+use crate::core::settlement::{self, Due, SettlementIdentity};
 use crate::store::{AccumulatorRow, SettlementPart, SettlementRow, Tx};
 use chrono::{Days, NaiveDate};
 use std::collections::{BTreeMap, HashMap};
@@ -91,13 +91,12 @@ fn due_periods(versions: &[AgreementVersion], runtime: &Runtime, business_day: N
     let references: Vec<&AgreementVersion> = versions.iter().collect();
     let (Some(validity), Some(newest)) = (whole_validity(&references), versions.last()) else { return Vec::new() };
     let calendar = term_calendar(newest, &runtime.settings.calendar);
-    let grace = Days::new(u64::from(newest.settlement.grace_days));
     let mut periods = Vec::new();
     let mut day = validity.from;
     while day <= validity.to {
         let whole = calendar.period(newest.settlement.every, day, validity);
         let Some(period) = whole.intersect(&validity) else { break };
-        if business_day < period.to + grace {
+        if !settlement::is_due(period, newest.settlement.grace_days, business_day) {
             break;
         }
         periods.push(period);
@@ -176,7 +175,8 @@ impl Case<'_> {
             }
             let figures = self.figures(rows, period.to);
             let parts = due_parts(&figures, &paid, |id| self.belongs(id));
-            let due: Micros = parts.iter().map(|p| Micros(p.amount_u)).sum();
+            let earned = figures.iter().filter(|f| self.belongs(f.partner_id)).map(|f| f.earned).sum();
+            let due = settlement::due(earned, paid.values().copied().sum(), self.newest.settlement.minimum);
             let outcome = match open {
                 Some(open) => self.revise(tx, open, *period, due, &parts, &figures).await?,
                 None => {
@@ -184,9 +184,8 @@ impl Case<'_> {
                     self.create(tx, *period, number, due, &parts, &figures).await?
                 }
             };
-            let payable = due > Micros::ZERO && due >= self.newest.settlement.minimum;
             let rejected = open.is_some_and(|o| o.state == "rejected") && matches!(outcome, Done::Same);
-            if payable && !rejected {
+            if due.pays() && !rejected {
                 add(&mut paid, &parts);
             }
             done.push(outcome);
@@ -204,12 +203,11 @@ impl Case<'_> {
         tx: &mut Tx,
         period: Period,
         number: i64,
-        due: Micros,
+        due: Due,
         parts: &[SettlementPart],
         figures: &[KeyFigure],
     ) -> PipelineResult<(SettlementRow, String)> {
-        let payable = due > Micros::ZERO && due >= self.newest.settlement.minimum;
-        let amount = if payable { due } else { Micros::ZERO };
+        let amount = due.amount;
         let lines = snapshot::lines(self.runtime, tx, self.versions, figures, period.to, |id| self.belongs(id)).await?;
         let reference = settlement::reference(&SettlementIdentity {
             company: &self.runtime.settings.company,
@@ -232,8 +230,8 @@ impl Case<'_> {
             number,
             reference,
             amount_u: amount.0,
-            carried_forward_u: if payable { 0 } else { due.0 },
-            state: if payable { "proposed".into() } else { "empty".into() },
+            carried_forward_u: due.carried_forward.0,
+            state: if due.pays() { "proposed".into() } else { "empty".into() },
             revision: 1,
             fingerprint,
             method: self.newest.settlement.method.word().to_owned(),
@@ -251,11 +249,12 @@ impl Case<'_> {
         tx: &mut Tx,
         period: Period,
         number: i64,
-        due: Micros,
+        due: Due,
         parts: &[SettlementPart],
         figures: &[KeyFigure],
     ) -> PipelineResult<Done> {
-        if due.is_zero() || (number > 1 && (due < Micros::ZERO || due < self.newest.settlement.minimum)) {
+        // A first settlement that pays nothing shows what is carried; a further one would only repeat it.
+        if !due.pays() && (number > 1 || due.carried_forward.is_zero()) {
             return Ok(Done::Same);
         }
         let (row, text) = self.row(tx, period, number, due, parts, figures).await?;
@@ -274,7 +273,7 @@ impl Case<'_> {
         tx: &mut Tx,
         open: &SettlementRow,
         period: Period,
-        due: Micros,
+        due: Due,
         parts: &[SettlementPart],
         figures: &[KeyFigure],
     ) -> PipelineResult<Done> {

@@ -53,6 +53,7 @@ scenarios! {
     memos_by_connector = "case-31-memos-by-connector",
     approval_binds_to_content = "case-32-approval-binds-to-content",
     exact_amounts = "case-33-exact-amounts",
+    approval_without_a_rate = "approval-without-a-rate",
     master_data_first = "night-master-data-first",
     mixed_currencies = "mixed-currencies",
     nul_character = "nul-character",
