@@ -132,7 +132,7 @@ impl App {
     pub async fn maybe_actor(&self) -> Result<Option<UserRow>, Failure> {
         let Some(token) = std::env::var("REBATED_TOKEN").ok().filter(|t| !t.is_empty()) else { return Ok(None) };
         let mut tx = self.store().read().await?;
-        match tx.user_of_token(&crate::pipeline::sha256_hex(token.as_bytes())).await? {
+        match tx.user_of_token(&crate::core::hash::sha256_hex(token.as_bytes())).await? {
             Some(user) => Ok(Some(user)),
             None => Err(Failure::Use("REBATED_TOKEN is not the token of any user".into())),
         }

@@ -3,7 +3,7 @@
 use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json};
-use crate::pipeline::sha256_hex;
+use crate::core::hash::sha256_hex;
 use clap::{Subcommand, ValueEnum};
 use rand::Rng;
 

@@ -86,6 +86,10 @@ mod tests {
         assert!(percent("2").is_err());
         assert_eq!(percent("2.5%"), Ok(Rate(2_500_000)));
         assert_eq!(duration("1m"), Some(Duration::from_secs(60)));
-        assert_eq!(duration("60"), None);
+        assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(duration("2d"), Some(Duration::from_secs(172_800)));
+        for wrong in ["60", "s", "1w"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
     }
 }

@@ -12,9 +12,9 @@ use crate::config::tree::{Table, Value};
 use crate::config::variables::Variables;
 use crate::config::{agreement_file, library};
 use crate::core::agreement::AgreementVersion;
+use crate::core::hash::sha256_hex;
 use crate::core::problem::{Place, Problem, Problems};
 use secrecy::ExposeSecret;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -85,11 +85,6 @@ pub struct FileHash {
     pub path: String,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
-}
-
-/// SHA-256 as hexadecimal text.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Workspace {

@@ -5,6 +5,7 @@ pub mod accrual;
 pub mod agreement;
 pub mod allocation;
 pub mod approval;
+pub mod hash;
 pub mod line;
 pub mod master;
 pub mod master_data;

@@ -173,7 +173,7 @@ impl Statement {
         }
         blocks.sort_by_key(|b| b.currency);
         let partner_name = one_line(&input.partner_name);
-        let partner_short = one_line(input.partner_short.as_deref().unwrap_or_else(|| short_name(&input.partner_name)));
+        let partner_short = one_line(short_name(&input.partner_name));
         Ok(Self {
             company: one_line(&input.company),
             partner: input.partner,
@@ -363,7 +363,6 @@ mod tests {
             company: "Northwind".into(),
             partner: "K1".into(),
             partner_name: "Möbelhaus Grünwald & Söhne".into(),
-            partner_short: None,
             language: Language::De,
             period: Period::new(day("2026-06-01"), day("2026-06-30")).unwrap(),
             period_label: "2026-06".into(),

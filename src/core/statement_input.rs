@@ -58,8 +58,6 @@ pub struct StatementInput {
     pub partner: String,
     /// Partner name.
     pub partner_name: String,
-    /// Short name for file names; made from the name when absent.
-    pub partner_short: Option<String>,
     /// Language of the partner.
     pub language: Language,
     /// The period stated, both days included.

@@ -8,6 +8,7 @@
 use super::config::{ConnectorConfig, Limits, duration, read_table};
 use super::files_push::{PushTable, Target};
 use super::{Check, DriverError, MemoRequest, PageSink, PullEnd, PushError, RawPage, RemoteMemo, StepOutcome, Taken};
+use crate::core::hash::{hex, sha256_hex};
 use crate::core::problem::{Place, Problem};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -151,7 +152,7 @@ impl FilesDriver {
                     continue;
                 }
             };
-            let key = format!("{}:{name}", hex(&Sha256::digest(&bytes)));
+            let key = format!("{}:{name}", sha256_hex(&bytes));
             let page = RawPage { media_type: media_type(&name).into(), name, bytes, records: None, acknowledge_key: Some(key) };
             sink.page(page).await.map_err(DriverError::Sink)?;
             end.pages += 1;
@@ -309,10 +310,6 @@ fn media_type(name: &str) -> &'static str {
         Some("xml") => "application/xml",
         _ => "application/octet-stream",
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Hash of a file's content; `None` when there is no such file.

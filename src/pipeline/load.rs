@@ -6,6 +6,7 @@
 use super::{PipelineResult, Runtime};
 use crate::config::FileTrust;
 use crate::core::agreement::AgreementVersion;
+use crate::core::hash::sha256_hex;
 use crate::core::problem::{Place, Problem, Problems};
 use crate::store::{NewAgreementVersion, Tx};
 
@@ -79,7 +80,7 @@ pub async fn enter(
     entry: Entry<'_>,
 ) -> PipelineResult<Result<bool, Problem>> {
     let now = runtime.clock.now();
-    let sha256 = super::sha256_hex(text.as_bytes());
+    let sha256 = sha256_hex(text.as_bytes());
     let place = Place::source(name);
     let number = i64::from(version.version);
     if let Some(known) = tx.agreement(&version.id, number).await? {

@@ -94,16 +94,6 @@ impl From<crate::core::problem::Problem> for PipelineError {
     }
 }
 
-/// SHA-256 as lower-case hexadecimal text.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    use std::fmt::Write;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Everything a stage works with.
 #[derive(Clone)]
 pub struct Runtime {

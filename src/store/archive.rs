@@ -1,7 +1,7 @@
 //! The archive: raw documents as received, compressed and hashed, append-only; and where each feed stands.
 
-use super::audit::hex;
 use super::{StoreError, StoreResult, Tx, on};
+use crate::core::hash::{hex, sha256_hex};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -156,7 +156,7 @@ impl Tx {
                 zstd::Decoder::new(chunk.as_slice()).map_err(|source| StoreError::Io { what: "decompressing".into(), source })?;
             decoder.read_to_end(&mut bytes).map_err(|source| StoreError::Io { what: "decompressing".into(), source })?;
         }
-        if hex(&Sha256::digest(&bytes)) != sha256 {
+        if sha256_hex(&bytes) != sha256 {
             return Err(super::corrupt("archive", format!("document {id} does not match its hash")));
         }
         Ok(bytes)

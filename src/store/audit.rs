@@ -1,6 +1,7 @@
 //! Audit trail: who did what, refused or not. Append-only, each row hashed over the one before.
 
 use super::{StoreResult, Tx, on};
+use crate::core::hash::hex;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
@@ -36,15 +37,6 @@ fn row_hash(id: i64, at: DateTime<Utc>, fields: [&str; 5], previous: &str) -> St
         hasher.update(part.as_bytes());
     }
     hex(&hasher.finalize())
-}
-
-/// Lower-case hexadecimal text.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 impl Tx {

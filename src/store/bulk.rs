@@ -107,7 +107,7 @@ impl Tx {
                     text.text(&d.head.currency);
                     text.maybe_shown(d.head.changed_at.map(|at| at.to_rfc3339()));
                     text.maybe_shown(d.head.sequence);
-                    text.shown(format_args!("\\\\x{}", super::audit::hex(&d.head.content_hash)));
+                    text.shown(format_args!("\\\\x{}", crate::core::hash::hex(&d.head.content_hash)));
                     text.shown(d.head.archive_id);
                     text.shown(d.head.source_rank);
                     text.end_row();

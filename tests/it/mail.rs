@@ -33,7 +33,6 @@ fn statement(code: &str, name: &str) -> Statement {
         company: "Northwind Pumps".into(),
         partner: code.into(),
         partner_name: name.into(),
-        partner_short: None,
         language: Language::De,
         period: june(),
         period_label: "2026-06".into(),

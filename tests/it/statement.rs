@@ -48,7 +48,6 @@ fn input(language: Language) -> StatementInput {
         company: "Northwind Pumps Inc.".into(),
         partner: "C-10010".into(),
         partner_name: "Möbelhaus Grünwald & Söhne".into(),
-        partner_short: None,
         language,
         period: Period::new(day("2026-06-01"), day("2026-06-30")).unwrap(),
         period_label: "2026-06".into(),

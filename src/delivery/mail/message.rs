@@ -5,6 +5,7 @@
 //! subject become blanks before they reach a header.
 
 use super::MailError;
+use crate::core::hash::hex;
 use crate::core::statement::one_line;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -71,7 +72,7 @@ fn digest(fields: &[&str]) -> String {
         hasher.update(field.len().to_be_bytes());
         hasher.update(field.as_bytes());
     }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize()[..16])
 }
 
 /// Parses `name <address>` or a bare address. Addresses with line breaks are refused.

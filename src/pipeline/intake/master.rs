@@ -212,7 +212,7 @@ impl Intake<'_> {
             other => {
                 let kind = other.table().word();
                 let body = serde_json::to_string(&other).map_err(|e| PipelineError::Internal(e.to_string()))?;
-                let key = crate::pipeline::sha256_hex(body.as_bytes());
+                let key = crate::core::hash::sha256_hex(body.as_bytes());
                 self.tx.put_canonical_row(kind, &key, &body, self.delivery.archive_id).await?;
             }
         }
