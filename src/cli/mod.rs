@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 /// B2B rebates at night, unattended, every cent right.
 #[derive(Debug, Parser)]
-#[command(name = "rebated", version, propagate_version = true)]
+#[command(name = "rebated", version)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -180,5 +180,17 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
         Command::Db(command) => db::run(command, &global).await,
         Command::Mapping(command) => mapping::run(command, &global),
         Command::Connector(command) => connector::run(command, &global).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_command_has_arguments_that_contradict_each_other() {
+        // Otherwise found only when somebody calls that very command.
+        Cli::command().debug_assert();
     }
 }
