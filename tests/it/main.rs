@@ -26,6 +26,7 @@ mod output;
 mod rebuild;
 mod scenarios;
 mod schema;
+mod start_page;
 mod statement;
 mod store;
 mod support;
