@@ -78,3 +78,24 @@ pub(super) fn find_ratio(lists: &[&[Conversion]], from: &str, to: &str, day: Nai
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversions_that_lead_back_to_their_start_end_the_search() {
+        let conversion = |from: &str, to: &str, factor: &str| Conversion {
+            item_id: None,
+            from_unit: from.into(),
+            to_unit: to.into(),
+            valid_from: NaiveDate::default(),
+            factor: Factor::parse(factor).expect("factor"),
+        };
+        let mut circle = [conversion("BOX", "EA", "12"), conversion("EA", "PAL", "0.01"), conversion("PAL", "BOX", "8")];
+        circle.sort_by(|a, b| (&a.from_unit, &a.to_unit).cmp(&(&b.from_unit, &b.to_unit)));
+        let day = NaiveDate::default();
+        assert_eq!(find_ratio(&[&circle], "BOX", "NOWHERE", day), None);
+        assert_eq!(find_ratio(&[&circle], "BOX", "EA", day), Some(Ratio::new(12, 1)), "the shortest way counts");
+    }
+}
