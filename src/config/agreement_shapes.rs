@@ -5,8 +5,7 @@
 
 use crate::config::shape::{Key, Kind, Shape, word_kind};
 use crate::core::agreement::{
-    Bound, DateBasis, Direction, Measure, Method, NegativePolicy, PaymentCondition, PayoutMethod, QualifierScope, ReturnsBasis,
-    Stacking, UnitMatch,
+    Bound, DateBasis, Measure, Method, NegativePolicy, PaymentCondition, PayoutMethod, QualifierScope, ReturnsBasis, UnitMatch,
 };
 use crate::core::line::DocumentType;
 use crate::core::period::Span;
@@ -52,8 +51,12 @@ pub static AGREEMENT: Shape = Shape::new(
             Kind::Word(&["increase-revenue", "sustainable-growth", "margin", "strategic-accounts", "engagement"]),
             "business goal, without effect on figures",
         ),
-        Key::new("direction", word_kind!(Direction), "payable: we owe the partner; receivable: a vendor owes us")
-            .default("payable"),
+        Key::new(
+            "direction",
+            Kind::WordOrLater(&["payable"], &["receivable"]),
+            "payable: we owe the partner; receivable: a vendor owes us",
+        )
+        .default("payable"),
         Key::new("partners", Kind::List(&Kind::Name), "partner codes that take part"),
         Key::new("groups", Kind::List(&Kind::Name), "partner groups whose members take part"),
         Key::new("parents", Kind::List(&Kind::Name), "parents whose children take part (buying groups)"),
@@ -72,7 +75,12 @@ pub static AGREEMENT: Shape = Shape::new(
         Key::new("negative", word_kind!(NegativePolicy), "what a period with more returns than sales earns").default("zero"),
         Key::new("rounding", Kind::Word(&["half-away-from-zero"]), "the one rounding of an earned figure")
             .default("half-away-from-zero"),
-        Key::new("stacking", word_kind!(Stacking), "whether other agreements may pay on the same line").default("stackable"),
+        Key::new(
+            "stacking",
+            Kind::WordOrLater(&["stackable"], &["exclusive"]),
+            "whether other agreements may pay on the same line",
+        )
+        .default("stackable"),
         Key::new("accrual", Kind::Table(&ACCRUAL), "how much is booked before it is settled"),
         Key::new("settlement", Kind::Table(&SETTLEMENT), "when and how it is paid"),
         Key::new("hold_back_release", Kind::Later(&[]), "when held-back amounts are released"),
