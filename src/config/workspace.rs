@@ -12,6 +12,7 @@ use crate::config::tree::{Table, Value};
 use crate::config::variables::Variables;
 use crate::config::{agreement_file, library};
 use crate::core::agreement::AgreementVersion;
+use crate::core::amendment;
 use crate::core::hash::sha256_hex;
 use crate::core::problem::{Place, Problem, Problems};
 use secrecy::ExposeSecret;
@@ -370,17 +371,19 @@ impl Reading<'_> {
                                 "give an amendment the next version number with its valid_from, or another agreement its own id",
                             ),
                     );
-                } else if (other.version < version.version) != (other.valid_from <= version.valid_from) {
-                    let message = format!(
-                        "version {} rules from {}, version {} in {} from {}",
-                        version.version, version.valid_from, other.version, first.path, other.valid_from
-                    );
-                    self.problems.push(
-                        Problem::new("amendment", message)
-                            .at(key_place(file, "valid_from"))
-                            .help("a later version starts on a later day"),
-                    );
                 }
+            }
+        }
+        let mut ordered: Vec<&(AgreementVersion, AgreementSource)> = agreements.iter().collect();
+        ordered.sort_by(|(a, _), (b, _)| (&a.id, a.version).cmp(&(&b.id, b.version)));
+        for pair in ordered.windows(2) {
+            let [(earlier, first), (later, file)] = pair else { continue };
+            if earlier.id == later.id
+                && earlier.version < later.version
+                && let Some((key, mut problem)) = amendment::conflict(earlier, later)
+            {
+                problem.message.push_str(&format!(" (version {} is in {})", earlier.version, first.path));
+                self.problems.push(problem.at(key_place(file, key)));
             }
         }
     }

@@ -433,7 +433,7 @@ impl Matcher {
             _ => 0,
         };
         let month = self.company.month_start(day);
-        let settled = agreement.calendar.period(version.source.settlement.every, day, agreement.validity).from;
+        let settled = agreement.calendar.period(agreement.every, day, agreement.validity).from;
         Ok(Counted { period, bucket: month.max(settled.min(day)), part, measured })
     }
 

@@ -4,6 +4,7 @@
 pub mod accrual;
 pub mod agreement;
 pub mod allocation;
+pub mod amendment;
 pub mod approval;
 pub mod hash;
 pub mod line;

@@ -74,6 +74,24 @@ pub enum Span {
     Lifetime,
 }
 
+impl Span {
+    /// The word in files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Document => "document",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::HalfYear => "half-year",
+            Self::Year => "year",
+            Self::AgreementYear => "agreement-year",
+            Self::Agreement => "agreement",
+            Self::Lifetime => "lifetime",
+        }
+    }
+}
+
 /// Fiscal calendar: calendar months counted from a first month and day.
 ///
 /// `fiscal_year_start = "03-01"` makes the fiscal year run from 1 March to the last day of

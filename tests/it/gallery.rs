@@ -31,7 +31,7 @@ fn printed(folder: &Path) -> String {
         let place = match name(&path).as_str() {
             "message.txt" => continue,
             "rebated.toml" => dir.to_owned(),
-            other => dir.join(format!("{}s", other.trim_end_matches(".toml"))),
+            other => dir.join(format!("{}s", other.trim_end_matches(".toml").trim_end_matches("-2"))),
         };
         std::fs::create_dir_all(&place).unwrap();
         std::fs::copy(&path, place.join(name(&path))).unwrap();

@@ -160,7 +160,7 @@ fn two_files_of_one_version_and_amendments_in_the_wrong_order_are_refused() {
         ("agreements/again.toml", &agreement("")),
     ]);
     let refused = load(&dir, &[], &[]).unwrap_err();
-    assert!(refused.contains("agreements/a3.toml:6:14: version 3 rules from 2026-04-01, version 2 in agreements/a2.toml from 2026-07-01 [amendment]"), "{refused}");
+    assert!(refused.contains("agreements/a3.toml:6:14: version 3 rules from 2026-04-01, version 2 from 2026-07-01 (version 2 is in agreements/a2.toml) [amendment]"), "{refused}");
     assert!(
         refused.contains("agreements/again.toml:1:6: version 1 of agreement `A` is also in agreements/a1.toml [duplicate-id]"),
         "{refused}"

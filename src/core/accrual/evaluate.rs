@@ -74,7 +74,10 @@ struct VersionTerm<'a> {
 struct Rules<'a> {
     versions: Vec<VersionTerm<'a>>,
     newest: &'a AgreementVersion,
+    /// The newest term of the stretch between restarts that the period lies in, and its version's place: what a figure is
+    /// measured in and limited by may differ from stretch to stretch, and no figure spans two.
     newest_term: &'a Term,
+    term_version: usize,
     period: Period,
     whole_period: Period,
     carry: bool,
@@ -136,12 +139,19 @@ impl<'a> Rules<'a> {
             .collect();
         list.sort_by_key(|v| v.agreement.version);
         let newest = list.last()?.agreement;
-        let newest_term = list.iter().rev().find_map(|v| v.term)?;
+        let restarted = |v: &&VersionTerm<'_>| v.agreement.restart_on_amendment && v.agreement.valid_from > period.from;
+        let ends = list.iter().filter(restarted).map(|v| v.agreement.valid_from).min();
+        let of_period = |v: &VersionTerm<'_>| ends.is_none_or(|ends| v.agreement.valid_from < ends);
+        let term_version = list
+            .iter()
+            .rposition(|v| v.term.is_some() && of_period(v))
+            .or_else(|| list.iter().rposition(|v| v.term.is_some()))?;
+        let newest_term = list[term_version].term?;
         let references: Vec<&AgreementVersion> = versions.iter().collect();
         let validity = whole_validity(&references)?;
         let whole_period = term_calendar(newest, calendar).period(newest_term.accumulate, period.from, validity);
         let carry = newest.negative == NegativePolicy::Carry;
-        Some(Self { versions: list, newest, newest_term, period, whole_period, carry })
+        Some(Self { versions: list, newest, newest_term, term_version, period, whole_period, carry })
     }
 
     fn measure(&self, entries: &[Entry]) -> Vec<MeasuredEntry> {
@@ -312,7 +322,7 @@ impl<'a> Rules<'a> {
             }
         }
         buckets.sort_by_key(|b| b.0);
-        let newest_ladder = self.versions.iter().rev().find_map(|v| self.ladder(v, v.term?));
+        let newest_ladder = self.ladder(&self.versions[self.term_version], self.newest_term);
         Evaluation {
             qualifier: totals.qualifier,
             base: totals.base,

@@ -76,6 +76,8 @@ pub(super) struct Agreement {
     pub terms: Vec<Arc<str>>,
     pub versions: Vec<Version>,
     pub rules: Vec<(Period, usize)>,
+    /// Rhythm of settlements, of the newest version: what is sold is summed so that each of its periods can be paid.
+    pub every: Span,
     /// Of the newest version: which date places a document may not differ between versions, or a
     /// document could fall between two of them.
     pub by_posting_date: bool,
@@ -327,6 +329,7 @@ pub(super) fn compile_agreement(
         terms,
         versions: compiled,
         rules,
+        every: newest.settlement.every,
         by_posting_date: newest.date_basis == crate::core::agreement::DateBasis::PostingDate,
     })
 }
