@@ -333,7 +333,9 @@ impl JsonRpcDriver {
     fn reply(&self, answer: Answer) -> Result<Reply, CallError> {
         let status = answer.status;
         let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
-        if let Some(error) = parsed.as_ref().and_then(|v| v.get("error")).filter(|e| !e.is_null()) {
+        // These come from something in between, whatever their body says: the server behind it may have obeyed, or never heard of it.
+        let from_between = matches!(status, 408 | 429 | 502..=504);
+        if let Some(error) = parsed.as_ref().and_then(|v| v.get("error")).filter(|e| !from_between && !e.is_null()) {
             return Err(self.error(error));
         }
         let message = format!("HTTP {status}");
