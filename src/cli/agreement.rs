@@ -103,13 +103,16 @@ async fn newest(app: &App, id: &str, version: Option<i64>, state: &str) -> Resul
 async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failure> {
     let policy = &app.runtime.workspace.config.approval;
     let user = app.maybe_actor().await?;
-    let trusted = policy.agreement_files == FileTrust::Trusted;
-    // Whoever enters a version cannot approve it, so an import that waits needs a name.
-    let by = match (&user, trusted) {
-        (Some(user), _) => user.name.clone(),
-        (None, true) => policy.file_author.clone(),
-        (None, false) => "console".to_owned(),
+    // Trusted are the files of the workspace, which were reviewed; what comes through this door is whatever somebody has on disk.
+    let reviewed = |text: &str| {
+        policy.agreement_files == FileTrust::Trusted && app.runtime.workspace.agreements.iter().any(|(_, file)| file.text == text)
     };
+    if let Some(user) = user.as_ref().filter(|u| matches!(u.role.as_str(), "auditor" | "partner")) {
+        return Err(Failure::Use(format!("{} ({}) may not enter agreements", user.name, user.role)));
+    }
+    // Whoever enters a version cannot approve it.
+    let by = user.map_or_else(|| "console".to_owned(), |u| u.name);
+    let mut waiting = 0;
     let mut problems = Problems::default();
     let mut tx = app.store().begin().await?;
     let mut entered = 0;
@@ -124,8 +127,13 @@ async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failu
     }
     parsed.sort_by(|a, b| (&a.2.id, a.2.version).cmp(&(&b.2.id, b.2.version)));
     for (name, text, version) in &parsed {
-        match load::enter(&app.runtime, &mut tx, version, name, text, load::Entry { by: &by, trusted, draft }).await? {
-            Ok(new) => entered += i64::from(new),
+        let trusted = reviewed(text);
+        let entry = load::Entry { by: if trusted { &policy.file_author } else { &by }, trusted, draft };
+        match load::enter(&app.runtime, &mut tx, version, name, text, entry).await? {
+            Ok(new) => {
+                entered += i64::from(new);
+                waiting += i64::from(new && !trusted);
+            }
             Err(problem) => problems.push(problem),
         }
     }
@@ -136,13 +144,13 @@ async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failu
     tx.commit().await?;
     let state = if draft {
         "drafts"
-    } else if trusted {
+    } else if waiting == 0 {
         "active"
     } else {
         "waiting for approval"
     };
     println!("{entered} of {} versions entered, {state}", files.len());
-    Ok(if trusted || entered == 0 { Done::Clean } else { Done::Waiting })
+    Ok(if waiting == 0 { Done::Clean } else { Done::Waiting })
 }
 
 async fn list(app: &App) -> Result<Done, Failure> {
@@ -183,6 +191,12 @@ async fn show(app: &App, id: &str) -> Result<Done, Failure> {
     let Some(row) = rows.iter().rfind(|r| r.body.id == id) else {
         return Err(Failure::Use(format!("there is no agreement `{id}`")));
     };
+    if let Some(user) = app.maybe_actor().await? {
+        let subject = format!("agreement {}", load::subject(id, i64::from(row.body.version)));
+        let mut tx = app.store().begin().await?;
+        tx.note_shown(&user.name, &subject, &row.source_sha256, app.runtime.clock.now()).await?;
+        tx.commit().await?;
+    }
     if app.json {
         print_json(&row.body);
     } else {

@@ -104,7 +104,7 @@ pub async fn run(command: ExceptionCommand, app: &App) -> Result<Done, Failure> 
             Ok(Done::Clean)
         }
         ExceptionCommand::Assign { id, user } => {
-            let actor = app.actor_name().await?;
+            let actor = app.actor().await?.name;
             let now = app.runtime.clock.now();
             let mut tx = app.store().begin().await?;
             if tx.user(&user).await?.is_none() {

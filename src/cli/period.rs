@@ -4,6 +4,7 @@ use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json};
 use crate::core::period::{Period, parse_period};
+use crate::pipeline::approve::may_decide;
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -65,7 +66,11 @@ async fn set(app: &App, name: &str, state: &str, reason: Option<&str>) -> Result
         return Err(Failure::Use(format!("`{name}` does not consist of whole accounting months")));
     }
     let now = app.runtime.clock.now();
-    let actor = app.actor_name().await?;
+    let user = app.actor().await?;
+    let actor = user.name.clone();
+    if !may_decide(&user) {
+        return Err(Failure::Use(format!("{} ({}) may not close or reopen periods", user.name, user.role)));
+    }
     let mut tx = app.store().begin().await?;
     if state == "closed" {
         // An unresolved partner may belong to any agreement: its month cannot be closed over it (calculation.md 2.7).

@@ -20,7 +20,8 @@ pub struct Replay {
 }
 
 pub async fn run(command: Replay, app: &App) -> Result<Done, Failure> {
-    let actor = app.actor_name().await?;
+    // What it writes changes figures: somebody answers for it.
+    let actor = if command.apply { app.actor().await?.name } else { app.actor_name().await? };
     let report = replay(&app.runtime, command.mapping.as_deref(), command.since, command.apply, &actor, app.today()).await?;
     if app.json {
         print_json(&report);

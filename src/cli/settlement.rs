@@ -8,7 +8,7 @@ use crate::core::number::Micros;
 use crate::core::period::{Period, period_label};
 use crate::pipeline::run::{RunRequest, execute};
 use crate::pipeline::stages::Stage;
-use crate::pipeline::{approve, propose};
+use crate::pipeline::{approve, propose, push};
 use crate::store::{SettlementRow, Tx};
 use clap::Subcommand;
 use std::sync::Arc;
@@ -32,11 +32,11 @@ pub enum SettlementCommand {
         #[arg(long)]
         business_day: Option<chrono::NaiveDate>,
     },
-    /// Approve a settlement as it is shown now
+    /// Approve a settlement as it was shown to you
     Approve {
         /// Number
         id: i64,
-        /// Only this content, as `settlement show` names it
+        /// Content you decided on, as `settlement show` and `list --json` print it; what you were shown last by default
         #[arg(long)]
         fingerprint: Option<String>,
     },
@@ -61,18 +61,19 @@ pub async fn run(command: SettlementCommand, app: &App) -> Result<Done, Failure>
         SettlementCommand::Show { id } => show(app, id).await,
         SettlementCommand::Propose { agreement, business_day } => {
             let user = app.actor().await?;
-            let mut tx = app.store().begin().await?;
             if !matches!(user.role.as_str(), "finance-preparer" | "admin") {
                 let message = format!("{} ({}) may not prepare settlements", user.name, user.role);
                 let detail = serde_json::json!({ "agreement": agreement, "refused": message });
                 let now = app.runtime.clock.now();
+                let mut tx = app.store().begin().await?;
                 tx.audit(now, &user.name, "settlement propose", "settlements", "refused", &detail).await?;
                 tx.commit().await?;
                 return Err(Failure::Use(message));
             }
             let day = business_day.unwrap_or_else(|| app.previous_day());
-            let outcome = propose::propose(&app.runtime, &mut tx, day, &user.name, agreement.as_deref()).await?;
-            tx.commit().await?;
+            let order =
+                propose::Order { business_day: day, maker: &user.name, only: agreement.as_deref(), dry_run: false, lease: None };
+            let outcome = propose::propose(&app.runtime, &order).await?;
             println!("{}", outcome.detail);
             Ok(Done::Clean)
         }
@@ -95,7 +96,7 @@ pub async fn run(command: SettlementCommand, app: &App) -> Result<Done, Failure>
             println!("settlement {id} rejected");
             Ok(Done::Clean)
         }
-        SettlementCommand::Push { id } => push(app, id).await,
+        SettlementCommand::Push { id } => push_approved(app, id).await,
     }
 }
 
@@ -155,7 +156,19 @@ async fn list(app: &App) -> Result<Done, Failure> {
         }
         table.print("no settlements yet");
     }
+    note_shown(app, rows.iter()).await?;
     Ok(Done::Clean)
+}
+
+/// Remembers what the acting user has seen, so that an approval is for that and nothing else.
+async fn note_shown(app: &App, rows: impl Iterator<Item = &SettlementRow>) -> Result<(), Failure> {
+    let Some(user) = app.maybe_actor().await? else { return Ok(()) };
+    let mut tx = app.store().begin().await?;
+    for s in rows.filter(|s| s.is_open()) {
+        tx.note_shown(&user.name, &format!("settlement {}", s.id), &s.fingerprint, app.runtime.clock.now()).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn show(app: &App, id: i64) -> Result<Done, Failure> {
@@ -168,6 +181,8 @@ async fn show(app: &App, id: i64) -> Result<Done, Failure> {
     value["lines"] = shown["lines"].clone();
     value["parts"] = shown["parts"].clone();
     value["held_by"] = holding.iter().map(|e| serde_json::json!({ "id": e.id, "code": e.code, "subject": e.subject })).collect();
+    drop(tx);
+    note_shown(app, std::iter::once(&s)).await?;
     if app.json {
         print_json(&value);
         return Ok(Done::Clean);
@@ -201,21 +216,20 @@ async fn show(app: &App, id: i64) -> Result<Done, Failure> {
 }
 
 /// A run of only the push stage: the same lease, the same rules as at night.
-async fn push(app: &App, id: Option<i64>) -> Result<Done, Failure> {
-    let actor = app.actor_name().await?;
+async fn push_approved(app: &App, id: Option<i64>) -> Result<Done, Failure> {
+    let user = app.maybe_actor().await?;
+    let actor = user.as_ref().map_or("console", |u| &u.name).to_owned();
     let now = app.runtime.clock.now();
     let mut tx = app.store().begin().await?;
     if let Some(id) = id {
-        let Some(s) = tx.settlement(id).await? else { return Err(Failure::Use(format!("there is no settlement {id}"))) };
-        if s.state == "refused" {
-            if let Some(mut memo) = tx.memo(id).await? {
-                memo.state = "planned".into();
-                tx.save_memo(&memo, now).await?;
-            }
-            tx.move_settlement(id, "refused", "sending", None, None, now).await?;
-        } else if matches!(s.state.as_str(), "proposed" | "empty" | "rejected") {
-            let why = if s.state == "proposed" { "not approved" } else { &s.state };
-            let message = format!("settlement {id} is {why}");
+        let Some(s) = tx.lock_settlement(id).await? else { return Err(Failure::Use(format!("there is no settlement {id}"))) };
+        let refusal = match s.state.as_str() {
+            "proposed" => Some(format!("settlement {id} is not approved")),
+            "empty" | "rejected" | "withdrawn" => Some(format!("settlement {id} is {}", s.state)),
+            "refused" => push::again(&app.runtime, &mut tx, &s, user.as_ref()).await?,
+            _ => None,
+        };
+        if let Some(message) = refusal {
             let detail = serde_json::json!({ "fingerprint": s.fingerprint, "amount": s.money(s.amount()), "refused": message });
             tx.audit(now, &actor, "settlement push", &format!("settlement {id}"), "refused", &detail).await?;
             tx.commit().await?;

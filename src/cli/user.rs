@@ -1,4 +1,4 @@
-//! `user add NAME --role ROLE`, `user list`, `user token NAME`: console actions, audited as such.
+//! `user add NAME --role ROLE`, `user list`, `user token / revoke / disable NAME`: console actions, audited as such.
 
 use super::Done;
 use super::app::{App, Failure};
@@ -19,6 +19,16 @@ pub enum UserCommand {
     },
     /// List users
     List,
+    /// End all tokens of a user, as when one was lost; `user token` makes a new one
+    Revoke {
+        /// User
+        name: String,
+    },
+    /// End what a user may do, for ever
+    Disable {
+        /// User
+        name: String,
+    },
     /// Make a token; it is the last word printed, and shown only once
     Token {
         /// User
@@ -76,6 +86,26 @@ pub async fn run(command: UserCommand, app: &App) -> Result<Done, Failure> {
                 }
                 table.print("no users yet");
             }
+        }
+        UserCommand::Revoke { name } => {
+            let mut tx = app.store().begin().await?;
+            if tx.user(&name).await?.is_none() {
+                return Err(Failure::Use(format!("there is no user `{name}`")));
+            }
+            let ended = tx.revoke_tokens(&name, now).await?;
+            tx.audit(now, "console", "user revoke", &name, "done", &serde_json::json!({ "tokens": ended })).await?;
+            tx.commit().await?;
+            println!("{ended} tokens of {name} ended");
+        }
+        UserCommand::Disable { name } => {
+            let mut tx = app.store().begin().await?;
+            if !tx.disable_user(&name, now).await? {
+                return Err(Failure::Use(format!("there is no user `{name}`")));
+            }
+            let ended = tx.revoke_tokens(&name, now).await?;
+            tx.audit(now, "console", "user disable", &name, "done", &serde_json::json!({ "tokens": ended })).await?;
+            tx.commit().await?;
+            println!("user {name} is disabled");
         }
         UserCommand::Token { name } => {
             let mut tx = app.store().begin().await?;

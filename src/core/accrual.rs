@@ -11,7 +11,7 @@ mod evaluate;
 mod evaluation;
 mod steps;
 
-pub use bookings::{Booked, Booking, BookingKind, bookings};
+pub use bookings::{Booked, Booking, BookingKind, bookings, open_month};
 pub use caps::{Figure, apply_caps};
 pub(crate) use evaluate::line_parts;
 pub use evaluate::{evaluate, evaluate_to_date};

@@ -51,7 +51,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
             entries += booked;
             tx.clear_key(key.partner_id, agreement).await?;
             if (pairs + 1) % BATCH == 0 && !request.dry_run {
-                tx.commit().await?;
+                lease.commit(tx).await?;
                 tx = runtime.store.begin().await?;
             }
         }
@@ -60,7 +60,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     if request.dry_run {
         tx.rollback().await?
     } else {
-        tx.commit().await?
+        lease.commit(tx).await?
     }
     total.detail =
         format!("{} partner agreements looked at, {} figures changed, {entries} entries booked", total.count_in, total.count_out);

@@ -1,6 +1,7 @@
 //! Approvals: for this content, by somebody else, as many as the sum asks for (case 32).
 
-use super::{PipelineError, PipelineResult, Runtime};
+use super::{PipelineResult, Runtime};
+use crate::core::agreement::QualifierScope;
 use crate::core::approval::{self, Approvable, ApprovalPolicy, Bar, Decision, GivenApproval, Refusal};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
@@ -24,28 +25,33 @@ pub struct Standing {
 /// Open blocking exceptions that hold a settlement: those of its partners, or of nobody in
 /// particular, dated inside the span whose lines it could have counted.
 pub async fn holding(tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Vec<ExceptionRow>> {
-    let versions: Vec<_> = tx.active_agreements().await?.into_iter().filter(|v| v.id == settlement.agreement).collect();
-    let from = versions.iter().map(|v| v.valid.from).min();
     let open: Vec<ExceptionRow> =
         tx.exceptions(&ExceptionFilter::default()).await?.into_iter().filter(|e| e.blocking != 0).collect();
-    if open.is_empty() {
-        return Ok(open);
+    concerning(tx, settlement, open).await
+}
+
+/// Those of the exceptions that could touch the settlement.
+async fn concerning(tx: &mut Tx, settlement: &SettlementRow, found: Vec<ExceptionRow>) -> PipelineResult<Vec<ExceptionRow>> {
+    if found.is_empty() {
+        return Ok(found);
     }
+    let versions: Vec<_> = tx.active_agreements().await?.into_iter().filter(|v| v.id == settlement.agreement).collect();
+    let from = versions.iter().map(|v| v.valid.from).min();
     let ids = tx.partner_ids().await?;
     let heads = tx.partner_heads().await?;
     let master = tx.master_data().await?;
     let parts = tx.settlement_parts(settlement.id).await?;
     let mut partners: BTreeSet<i64> = parts.iter().map(|p| p.partner_id).collect();
-    // Every partner that could count under the agreement, not only those that did.
+    // Every partner that could count under the agreement, not only those that did. Where all are paid together or tested
+    // together, a line of any of them moves the settlement of each.
+    let joint = versions.iter().any(|v| v.payee.is_some() || v.qualifier_scope == QualifierScope::Agreement);
     let matcher = crate::core::matching::Matcher::new(
         &versions,
         std::sync::Arc::new(master.clone()),
         crate::core::period::FiscalCalendar::default(),
     );
     for head in &heads {
-        if !matcher.agreements_of(head.id).is_empty()
-            && (settlement.payee == head.code || versions.iter().any(|v| v.payee.is_some()))
-        {
+        if !matcher.agreements_of(head.id).is_empty() && (settlement.payee == head.code || joint) {
             partners.insert(head.id);
         }
     }
@@ -58,7 +64,7 @@ pub async fn holding(tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<
         };
         agreement && dated && whose
     };
-    Ok(open.into_iter().filter(|e| concerns(e)).collect())
+    Ok(found.into_iter().filter(|e| concerns(e)).collect())
 }
 
 /// Oldest rate that tells how large a settlement in another currency is, in days.
@@ -80,7 +86,7 @@ impl Facts {
         let (mut sum, mut why) = (Some(Micros::ZERO), None);
         for other in tx.settlements_of(&settlement.agreement, &settlement.payee).await? {
             let same_period = (other.period_from, other.period_to) == (settlement.period_from, settlement.period_to);
-            if !same_period || other.state == "rejected" {
+            if !same_period || matches!(other.state.as_str(), "rejected" | "withdrawn") {
                 continue;
             }
             match in_company_currency(runtime, tx, &other).await? {
@@ -184,40 +190,65 @@ fn in_words(refusal: Refusal, settlement: &SettlementRow, user: &UserRow, held: 
             (message, "resolve them first")
         }
         Refusal::StaleContent => (
-            format!("settlement {id} is no longer what was shown; its fingerprint is {}", settlement.fingerprint),
-            "look at it again",
+            format!(
+                "settlement {id} has changed since it was shown to {}; its fingerprint is {}",
+                user.name, settlement.fingerprint
+            ),
+            "look at it again with `rebated settlement show`, then approve what it shows",
         ),
     }
 }
 
-/// Approves in the name of a user, who was shown the content with the fingerprint `seen`, or the
-/// present one. Every try is audited, refused ones too.
+/// Approves in the name of a user, for the content that this user was shown. Every try is audited,
+/// refused ones too.
+///
+/// `seen` is the fingerprint of what the user decided on. Left out, it is what the user was shown
+/// last (`settlement show` or `list`); a user who was shown nothing approves what stands.
 pub async fn approve(runtime: &Runtime, id: i64, seen: Option<&str>, user: &UserRow) -> PipelineResult<Standing> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let subject = format!("settlement {id}");
-    let Some(settlement) = tx.settlement(id).await? else {
+    let Some(settlement) = tx.lock_settlement(id).await? else {
         return Err(Problem::new("no-settlement", format!("there is no settlement {id}"))
             .help("see `rebated settlement list`")
             .into());
     };
+    let seen = match seen {
+        Some(seen) => seen.to_owned(),
+        None => tx.shown(&user.name, &subject).await?.unwrap_or_else(|| settlement.fingerprint.clone()),
+    };
     let refusal = if !matches!(user.role.as_str(), "finance-approver" | "admin") {
-        Some((format!("{} ({}) may not approve settlements", user.name, user.role), "finance approvers do"))
+        let message = format!("{} ({}) may not approve settlements", user.name, user.role);
+        Some(Problem::new("approval-refused", message).help("finance approvers do"))
     } else {
         let facts = Facts::read(runtime, &mut tx, &settlement).await?;
         let held = holding(&mut tx, &settlement).await?;
-        let seen = seen.unwrap_or(&settlement.fingerprint);
+        let accepted = tx.exceptions_accepted_by(&user.name, settlement.id).await?;
+        let accepted = concerning(&mut tx, &settlement, accepted).await?;
         let subject = facts.subject(&settlement, !held.is_empty());
-        match approval::decide(&subject, &facts.given(), &user.name, seen, &facts.policy) {
-            Decision::Refused(refusal) => Some(in_words(refusal, &settlement, user, &held)),
-            Decision::Recorded(_) | Decision::AlreadyGiven(_) => None,
+        match approval::decide(&subject, &facts.given(), &user.name, &seen, &facts.policy) {
+            Decision::Refused(refusal) => {
+                let (message, help) = in_words(refusal, &settlement, user, &held);
+                let code = if refusal == Refusal::StaleContent { "stale-content" } else { "approval-refused" };
+                Some(Problem::new(code, message).help(help))
+            }
+            Decision::Recorded(_) | Decision::AlreadyGiven(_) => accepted.first().map(|e| {
+                let message = format!(
+                    "{} may not approve settlement {id}: accepted exception {} [{}] that held it",
+                    user.name, e.id, e.code
+                );
+                Problem::new("approval-refused", message).help("somebody else has to")
+            }),
         }
     };
-    let detail = serde_json::json!({ "fingerprint": settlement.fingerprint, "amount": settlement.money(settlement.amount()), "refused": refusal.as_ref().map(|r| &r.0) });
-    if let Some((message, help)) = refusal {
+    let detail = serde_json::json!({
+        "fingerprint": settlement.fingerprint, "seen": seen, "amount": settlement.money(settlement.amount()),
+        "refused": refusal.as_ref().map(|r| &r.message),
+    });
+    if let Some(problem) = refusal {
         tx.audit(now, &user.name, "settlement approve", &subject, "refused", &detail).await?;
         tx.commit().await?;
-        return Err(PipelineError::from(Problem::new("approval-refused", message).help(help)));
+        return Err(problem.into());
     }
     tx.add_approval(id, &settlement.fingerprint, &settlement.maker, &user.name, now).await?;
     let standing = settle_standing(runtime, &mut tx, &settlement, now).await?;
@@ -226,7 +257,7 @@ pub async fn approve(runtime: &Runtime, id: i64, seen: Option<&str>, user: &User
     Ok(standing)
 }
 
-/// Counts approvals and moves the settlement between proposed and approved.
+/// Counts approvals and moves the settlement between proposed and approved. The settlement is locked.
 pub async fn settle_standing(
     runtime: &Runtime,
     tx: &mut Tx,
@@ -236,9 +267,14 @@ pub async fn settle_standing(
     let standing = standing(runtime, tx, settlement).await?;
     let state = if standing.given >= standing.needed { "approved" } else { "proposed" };
     if settlement.state != state && settlement.is_open() {
-        tx.move_settlement(settlement.id, &settlement.state, state, None, None, now).await?;
+        tx.move_settlement(settlement, state, None, None, now).await?;
     }
     Ok(Standing { state: state.to_owned(), ..standing })
+}
+
+/// Whether the user may reject settlements, have them pushed again, and close periods.
+pub fn may_decide(user: &UserRow) -> bool {
+    matches!(user.role.as_str(), "finance-approver" | "finance-preparer" | "admin")
 }
 
 /// Rejects with a reason, which goes on the exception list.
@@ -246,13 +282,13 @@ pub async fn reject(runtime: &Runtime, id: i64, reason: &str, user: &UserRow) ->
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let subject = format!("settlement {id}");
-    let Some(settlement) = tx.settlement(id).await? else {
+    let Some(settlement) = tx.lock_settlement(id).await? else {
         return Err(Problem::new("no-settlement", format!("there is no settlement {id}")).into());
     };
-    let may = matches!(user.role.as_str(), "finance-approver" | "finance-preparer" | "admin");
-    let refusal = if !may {
+    let refusal = if !may_decide(user) {
         Some(format!("{} ({}) may not reject settlements", user.name, user.role))
-    } else if !matches!(settlement.state.as_str(), "proposed" | "approved") {
+    } else if !matches!(settlement.state.as_str(), "proposed" | "approved" | "refused") {
+        // What the other system refused is not there; what is unknown may be, and stays until that is known.
         Some(format!("settlement {id} is {}", settlement.state))
     } else if reason.trim().is_empty() {
         Some("a reason is needed".to_owned())
@@ -265,7 +301,7 @@ pub async fn reject(runtime: &Runtime, id: i64, reason: &str, user: &UserRow) ->
         tx.commit().await?;
         return Err(Problem::new("rejection-refused", message).into());
     }
-    tx.move_settlement(id, &settlement.state, "rejected", None, Some(reason), now).await?;
+    tx.move_settlement(&settlement, "rejected", None, Some(reason), now).await?;
     tx.void_approvals(id, "", "rejected").await?;
     let new = crate::store::NewException {
         code: "settlement-rejected".into(),
@@ -278,6 +314,7 @@ pub async fn reject(runtime: &Runtime, id: i64, reason: &str, user: &UserRow) ->
         ..Default::default()
     };
     tx.open_exception(&new, settlement.business_day, now).await?;
+    tx.clear_exception(&format!("push:{id}"), "the settlement was rejected", now).await?;
     tx.audit(now, &user.name, "settlement reject", &subject, "done", &detail).await?;
     tx.commit().await?;
     Ok(())

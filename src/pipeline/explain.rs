@@ -3,7 +3,7 @@
 use super::counted;
 use super::figures;
 use super::matching::{document_of, documents};
-use super::{PipelineResult, Runtime, accrue};
+use super::{PipelineResult, Runtime, accrue, settled};
 use crate::core::matching::{Matcher, Outcome};
 use crate::core::number::Micros;
 use crate::core::period::Period;
@@ -37,7 +37,8 @@ pub async fn receipts(
     let found = figures::figures(&versions, &rows, &runtime.settings.calendar, cutoff, &rank);
     let counted = counted::lines(runtime, &mut tx, &versions, partner_id, cutoff).await?;
     let entries = tx.entries(partner_id, agreement).await?;
-    let settled = tx.settled_parts(agreement).await?;
+    let merges = tx.merges().await?;
+    let settled = settled::of(&mut tx, &versions, merges.as_ref()).await?;
     let mut receipts = Vec::new();
     for figure in found.iter().filter(|f| f.partner_id == partner_id && term.is_none_or(|t| t == f.term)) {
         if period.is_some_and(|p| !p.overlaps(&figure.period)) {
@@ -54,11 +55,8 @@ pub async fn receipts(
             })
             .map(|e| e.amount)
             .sum();
-        let paid: Micros = settled
-            .iter()
-            .filter(|p| p.partner_id == partner_id && same(&p.term, p.period_from, p.period_to, p.part))
-            .map(|p| Micros(p.amount_u))
-            .sum();
+        let key = (partner_id, figure.term.clone(), figure.period.from, figure.period.to, figure.part);
+        let paid = settled.by_key.get(&key).copied().unwrap_or_default();
         let head = ReceiptHead {
             agreement: agreement.to_owned(),
             title: newest.title.clone(),

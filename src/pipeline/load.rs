@@ -6,6 +6,7 @@
 use super::{PipelineResult, Runtime};
 use crate::config::FileTrust;
 use crate::core::agreement::AgreementVersion;
+use crate::core::amendment;
 use crate::core::hash::sha256_hex;
 use crate::core::problem::{Place, Problem, Problems};
 use crate::store::{NewAgreementVersion, Tx};
@@ -87,7 +88,7 @@ pub async fn enter(
         if known.source_sha256 == sha256 || known.body == *version {
             // The same text that waits for approval becomes active when files are trusted now.
             if entry.trusted && known.state == "submitted" {
-                tx.set_agreement_state(&version.id, number, "submitted", "active", None, None, now).await?;
+                tx.set_agreement_state(&known, "active", None, None, now).await?;
                 tx.mark_agreement(&version.id, &in_force(version)).await?;
                 return Ok(Ok(true));
             }
@@ -112,6 +113,14 @@ pub async fn enter(
         )
         .at(place)
         .help("versions are numbered 1, 2, ... without holes")));
+    }
+    // The workspace's files were compared with one another; what was entered before, by whatever way, is compared here.
+    if number > 1
+        && let Some(before) = tx.agreement(&version.id, number - 1).await?
+        && before.state != "rejected"
+        && let Some((_, problem)) = amendment::conflict(&before.body, version)
+    {
+        return Ok(Err(problem.at(place)));
     }
     let state = match (entry.draft, entry.trusted) {
         (true, _) => "draft",
@@ -147,20 +156,30 @@ fn in_force(version: &AgreementVersion) -> String {
 pub async fn submit(runtime: &Runtime, id: &str, version: i64, user: &crate::store::UserRow) -> PipelineResult<()> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
-    let subject = format!("{id} version {version}");
-    let moved = tx.set_agreement_state(id, version, "draft", "submitted", None, None, now).await?;
-    let result = if moved { "done" } else { "refused" };
+    let subject = subject(id, version);
+    let draft = tx.agreement(id, version).await?.filter(|row| row.state == "draft");
+    if let Some(row) = &draft {
+        tx.set_agreement_state(row, "submitted", None, None, now).await?;
+    }
+    let result = if draft.is_some() { "done" } else { "refused" };
     tx.audit(now, &user.name, "agreement submit", &subject, result, &serde_json::json!({})).await?;
     tx.commit().await?;
-    if moved { Ok(()) } else { Err(Problem::new("agreement-state", format!("{subject} is no draft")).into()) }
+    if draft.is_some() { Ok(()) } else { Err(Problem::new("agreement-state", format!("{subject} is no draft")).into()) }
 }
 
-/// A person approves a submitted version that somebody else entered.
+/// How a version is called in the trail, and where it is noted what a person was shown of it.
+pub fn subject(id: &str, version: i64) -> String {
+    format!("{id} version {version}")
+}
+
+/// A person approves a submitted version that somebody else entered, in the text that this person was
+/// shown last (`agreement show`).
 pub async fn approve(runtime: &Runtime, id: &str, version: i64, user: &crate::store::UserRow) -> PipelineResult<()> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
-    let subject = format!("{id} version {version}");
+    let subject = subject(id, version);
     let found = tx.agreement(id, version).await?;
+    let seen = tx.shown(&user.name, &format!("agreement {subject}")).await?;
     let refusal = match &found {
         None => Some(format!("there is no version {version} of `{id}`")),
         Some(row) if row.state != "submitted" => Some(format!("{subject} is {}", row.state)),
@@ -170,6 +189,9 @@ pub async fn approve(runtime: &Runtime, id: &str, version: i64, user: &crate::st
         Some(_) if !matches!(user.role.as_str(), "finance-approver" | "admin") => {
             Some(format!("{} ({}) may not approve agreements", user.name, user.role))
         }
+        Some(row) if seen.as_ref().is_some_and(|seen| *seen != row.source_sha256) => {
+            Some(format!("{subject} has changed since it was shown to {}; look at it again", user.name))
+        }
         Some(_) => None,
     };
     let detail = serde_json::json!({ "refused": refusal });
@@ -178,7 +200,9 @@ pub async fn approve(runtime: &Runtime, id: &str, version: i64, user: &crate::st
         tx.commit().await?;
         return Err(Problem::new("approval-refused", message).help("a finance approver who did not enter it approves it").into());
     }
-    tx.set_agreement_state(id, version, "submitted", "active", Some(&user.name), None, now).await?;
+    if let Some(row) = &found {
+        tx.set_agreement_state(row, "active", Some(&user.name), None, now).await?;
+    }
     if let Some(row) = &found {
         tx.mark_agreement(id, &in_force(&row.body)).await?;
     }
@@ -191,8 +215,12 @@ pub async fn approve(runtime: &Runtime, id: &str, version: i64, user: &crate::st
 pub async fn reject(runtime: &Runtime, id: &str, version: i64, reason: &str, user: &crate::store::UserRow) -> PipelineResult<()> {
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
-    let subject = format!("{id} version {version}");
-    let moved = tx.set_agreement_state(id, version, "submitted", "rejected", Some(&user.name), Some(reason), now).await?;
+    let subject = subject(id, version);
+    let waiting = tx.agreement(id, version).await?.filter(|row| row.state == "submitted");
+    if let Some(row) = &waiting {
+        tx.set_agreement_state(row, "rejected", Some(&user.name), Some(reason), now).await?;
+    }
+    let moved = waiting.is_some();
     let result = if moved { "done" } else { "refused" };
     tx.audit(now, &user.name, "agreement reject", &subject, result, &serde_json::json!({ "reason": reason })).await?;
     tx.commit().await?;

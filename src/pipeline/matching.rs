@@ -31,7 +31,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     if request.dry_run {
         tx.rollback().await?
     } else {
-        tx.commit().await?
+        lease.commit(tx).await?
     }
     Ok(outcome)
 }

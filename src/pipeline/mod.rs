@@ -25,6 +25,7 @@ pub mod push;
 pub mod reconcile;
 pub mod replay;
 pub mod run;
+pub mod settled;
 pub mod snapshot;
 pub mod stages;
 pub mod statements;

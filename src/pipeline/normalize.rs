@@ -37,7 +37,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     for (done, archive) in waiting.iter().enumerate() {
         lease.check()?;
         let Some(reader) = readers.get(archive.mapping.as_deref().unwrap_or_default()) else { continue };
-        let (counts, documents) = one(runtime, request, archive, reader).await?;
+        let (counts, documents) = one(runtime, request, lease, archive, reader).await?;
         rows.rows_in += counts.rows_in;
         rows.rows_skipped += counts.rows_skipped;
         rows.rows_refused += counts.rows_refused;
@@ -145,6 +145,7 @@ impl Reader {
 async fn one(
     runtime: &Runtime,
     request: &RunRequest,
+    lease: &Lease,
     archive: &ArchiveMeta,
     reader: &Reader,
 ) -> PipelineResult<(WorkCounts, DocumentCounts)> {
@@ -168,7 +169,7 @@ async fn one(
             };
             let opened = tx.open_exception(&new, request.business_day, now).await?;
             tx.finish_archive(archive.id, "refused", WorkCounts::default(), now).await?;
-            tx.commit().await?;
+            lease.commit(tx).await?;
             Ok((WorkCounts::default(), DocumentCounts { exceptions: i64::from(opened), ..DocumentCounts::default() }))
         }
         Ok(rows) => {
@@ -186,7 +187,7 @@ async fn one(
             let (counts, documents) = intake.finish().await?;
             tx.clear_exception(&whole_key, "the file was read", now).await?;
             tx.finish_archive(archive.id, "normalized", counts, now).await?;
-            tx.commit().await?;
+            lease.commit(tx).await?;
             Ok((counts, documents))
         }
     }

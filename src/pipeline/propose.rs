@@ -3,124 +3,192 @@
 //!
 //! A settlement is proposed when the business day reaches its period's last day plus grace. Until it
 //! is sent it is revised in place under one reference; content that stays the same keeps its
-//! approvals, content that changes voids them. Nothing negative is ever paid: it is carried.
+//! approvals, content that changes voids them. Nothing negative is ever paid: it is carried. An open
+//! settlement of a period that an amendment took away is withdrawn, and what it would have paid is
+//! proposed in the periods that are there now.
 
 use super::figures::{self, KeyFigure};
 use super::run::{Lease, RunRequest};
+use super::settled::{self, Key, Settled, key_of};
 use super::stages::StageOutcome;
 use super::{PipelineError, PipelineResult, Runtime, accrue, approve, snapshot};
 use crate::core::agreement::AgreementVersion;
+use crate::core::master_data::MasterData;
 use crate::core::matching::{term_calendar, whole_validity};
 use crate::core::number::Micros;
 use crate::core::period::Period;
 use crate::core::settlement::{self, Due, SettlementIdentity};
 use crate::store::{AccumulatorRow, SettlementPart, SettlementRow, Tx};
 use chrono::{Days, NaiveDate};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-type Key = (i64, String, NaiveDate, NaiveDate, i64);
+/// What to propose, for whom and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// Business day that is closed.
+    pub business_day: NaiveDate,
+    /// Who counts as having prepared it.
+    pub maker: &'a str,
+    /// One agreement, or all.
+    pub only: Option<&'a str>,
+    /// Show what would be done, change nothing.
+    pub dry_run: bool,
+    /// The run it belongs to, if it is part of one.
+    pub lease: Option<&'a Lease>,
+}
 
 /// Proposes and revises everything that is due.
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
-    lease.check()?;
-    let mut tx = runtime.store.begin().await?;
-    let outcome = propose(runtime, &mut tx, request.business_day, "daemon", None).await?;
-    if request.dry_run {
-        tx.rollback().await?
-    } else {
-        tx.commit().await?
-    }
-    Ok(outcome)
+    let order =
+        Order { business_day: request.business_day, maker: "daemon", only: None, dry_run: request.dry_run, lease: Some(lease) };
+    propose(runtime, &order).await
 }
 
-/// Proposes what is due on the day, of one agreement or of all. `maker` counts as who prepared it.
-pub async fn propose(
-    runtime: &Runtime,
-    tx: &mut Tx,
-    business_day: NaiveDate,
-    maker: &str,
-    only: Option<&str>,
-) -> PipelineResult<StageOutcome> {
+#[derive(Default)]
+struct Counts {
+    payees: i64,
+    proposed: i64,
+    revised: i64,
+    carried: i64,
+    withdrawn: i64,
+}
+
+/// Proposes what is due. Each agreement commits by itself: a decision of a person waits no longer than
+/// for one agreement, and all of an agreement is decided on together.
+pub async fn propose(runtime: &Runtime, order: &Order<'_>) -> PipelineResult<StageOutcome> {
+    let mut tx = runtime.store.read().await?;
     let versions = tx.active_agreements().await?;
-    let codes = accrue::codes(tx).await?;
-    let mut outcome = StageOutcome::default();
-    let (mut proposed, mut revised, mut carried) = (0, 0, 0);
+    let codes = accrue::codes(&mut tx).await?;
+    let merges = tx.merges().await?;
+    let with_settlements: BTreeSet<String> = tx.settlements().await?.into_iter().map(|s| s.agreement).collect();
+    tx.rollback().await?;
+    let mut counts = Counts::default();
     for (agreement, versions) in figures::by_agreement(&versions) {
-        if only.is_some_and(|only| only != agreement) {
+        let due = periods(&versions, runtime, order.business_day, order.business_day).due > 0;
+        if order.only.is_some_and(|only| only != agreement) || !(due || with_settlements.contains(agreement)) {
             continue;
         }
-        let Some(newest) = versions.last() else { continue };
-        let periods = due_periods(&versions, runtime, business_day);
-        if periods.is_empty() {
-            continue;
+        if let Some(lease) = order.lease {
+            lease.check()?;
         }
-        let sums = tx.accumulators_of_agreement(agreement).await?;
-        let mut payees: BTreeMap<String, Vec<AccumulatorRow>> = BTreeMap::new();
-        for row in sums {
-            let partner = codes.get(&row.partner_id).cloned().unwrap_or_default();
-            payees.entry(newest.payee.clone().unwrap_or(partner)).or_default().push(row);
-        }
-        // A payee without any sums left may still have been overpaid.
-        for settlement in tx.settlements().await?.iter().filter(|s| s.agreement == agreement) {
-            payees.entry(settlement.payee.clone()).or_default();
-        }
-        let shared: Vec<AccumulatorRow> =
-            if figures::together(&versions) { payees.values().flatten().cloned().collect() } else { Vec::new() };
-        let settled = settled_parts(tx, agreement).await?;
-        for (payee, rows) in payees {
-            outcome.count_in += 1;
-            let case = Case { runtime, versions: &versions, newest, payee: &payee, codes: &codes, business_day, maker };
-            let rows = if shared.is_empty() { &rows } else { &shared };
-            for done in case.periods(tx, &periods, rows, &settled).await? {
-                match done {
-                    Done::Proposed => proposed += 1,
-                    Done::Revised => revised += 1,
-                    Done::Carried => carried += 1,
-                    Done::Same => {}
-                }
-            }
+        let mut tx = runtime.store.begin().await?;
+        let shelf = Shelf { runtime, order, versions: &versions, codes: &codes, merges: merges.as_ref() };
+        shelf.propose(&mut tx, agreement, &mut counts).await?;
+        match order.lease {
+            _ if order.dry_run => tx.rollback().await?,
+            Some(lease) => lease.commit(tx).await?,
+            None => tx.commit().await?,
         }
     }
-    outcome.count_out = proposed + revised;
-    outcome.detail = format!("{proposed} proposed, {revised} revised, {carried} carried forward");
-    Ok(outcome)
+    let Counts { payees, proposed, revised, carried, withdrawn } = counts;
+    let mut detail = format!("{proposed} proposed, {revised} revised, {carried} carried forward");
+    if withdrawn > 0 {
+        detail.push_str(&format!(", {withdrawn} withdrawn"));
+    }
+    Ok(StageOutcome { count_in: payees, count_out: proposed + revised + withdrawn, exceptions: 0, detail })
 }
 
-/// Settlement periods that are due, in order, clipped to the agreement's validity.
-fn due_periods(versions: &[AgreementVersion], runtime: &Runtime, business_day: NaiveDate) -> Vec<Period> {
+/// Settlement periods of an agreement in order, clipped to its validity.
+struct Periods {
+    all: Vec<Period>,
+    /// How many of them are due: the last day and the grace are over.
+    due: usize,
+}
+
+/// Those that begin by `horizon`.
+fn periods(versions: &[AgreementVersion], runtime: &Runtime, business_day: NaiveDate, horizon: NaiveDate) -> Periods {
     let references: Vec<&AgreementVersion> = versions.iter().collect();
-    let (Some(validity), Some(newest)) = (whole_validity(&references), versions.last()) else { return Vec::new() };
+    let mut periods = Periods { all: Vec::new(), due: 0 };
+    let (Some(validity), Some(newest)) = (whole_validity(&references), versions.last()) else { return periods };
     let calendar = term_calendar(newest, &runtime.settings.calendar);
-    let mut periods = Vec::new();
     let mut day = validity.from;
-    while day <= validity.to {
+    while day <= validity.to.min(horizon) {
         let whole = calendar.period(newest.settlement.every, day, validity);
         let Some(period) = whole.intersect(&validity) else { break };
-        if !settlement::is_due(period, newest.settlement.grace_days, business_day) {
-            break;
+        if settlement::is_due(period, newest.settlement.grace_days, business_day) {
+            periods.due += 1;
         }
-        periods.push(period);
+        periods.all.push(period);
         day = whole.to + Days::new(1);
     }
     periods
 }
 
-async fn settled_parts(tx: &mut Tx, agreement: &str) -> PipelineResult<BTreeMap<Key, Micros>> {
-    let mut settled = BTreeMap::new();
-    for part in tx.settled_parts(agreement).await? {
-        settled.insert(key_of(&part), Micros(part.amount_u));
-    }
-    Ok(settled)
+/// One agreement.
+struct Shelf<'a> {
+    runtime: &'a Runtime,
+    order: &'a Order<'a>,
+    versions: &'a [AgreementVersion],
+    codes: &'a HashMap<i64, String>,
+    merges: Option<&'a MasterData>,
 }
 
-fn key_of(part: &SettlementPart) -> Key {
-    (part.partner_id, part.term.clone(), part.period_from, part.period_to, part.part)
+impl Shelf<'_> {
+    /// Proposes for all payees.
+    async fn propose(&self, tx: &mut Tx, agreement: &str, counts: &mut Counts) -> PipelineResult<()> {
+        let Some(newest) = self.versions.last() else { return Ok(()) };
+        let known = tx.lock_settlements(agreement).await?;
+        let day = self.order.business_day;
+        let horizon = known.iter().map(|s| s.period_to).max().unwrap_or(day).max(day);
+        let periods = periods(self.versions, self.runtime, day, horizon);
+        let sums = tx.accumulators_of_agreement(agreement).await?;
+        let mut payees: BTreeMap<String, Vec<AccumulatorRow>> = BTreeMap::new();
+        for row in sums {
+            let partner = self.codes.get(&row.partner_id).cloned().unwrap_or_default();
+            payees.entry(newest.payee.clone().unwrap_or(partner)).or_default().push(row);
+        }
+        // A payee without any sums left may still have been overpaid.
+        for settlement in &known {
+            payees.entry(settlement.payee.clone()).or_default();
+        }
+        if let Some(merges) = self.merges {
+            settled::follow_merges(self.runtime, tx, self.versions, merges, &known, day).await?;
+        }
+        let settled = settled::of(tx, self.versions, self.merges).await?;
+        for (survivor, merged) in &settled.moved_to {
+            let code = self.codes.get(survivor).cloned().unwrap_or_default();
+            let buys = payees.values().flatten().any(|row| row.partner_id == *survivor && row.lines > 0);
+            if newest.payee.is_none() {
+                let paid: Micros = settled.by_key.iter().filter(|(key, _)| key.0 == *survivor).map(|(_, paid)| *paid).sum();
+                let stranded = if buys { Micros::ZERO } else { paid };
+                settled::warn_of_stranded(self.runtime, tx, newest, &code, merged, stranded, day).await?;
+            }
+            payees.entry(newest.payee.clone().unwrap_or(code)).or_default();
+        }
+        let shared: Vec<AccumulatorRow> =
+            if figures::together(self.versions) { payees.values().flatten().cloned().collect() } else { Vec::new() };
+        for (payee, rows) in payees {
+            counts.payees += 1;
+            let case = Case {
+                runtime: self.runtime,
+                versions: self.versions,
+                newest,
+                payee: &payee,
+                codes: self.codes,
+                business_day: self.order.business_day,
+                maker: self.order.maker,
+            };
+            let own: Vec<&SettlementRow> = known.iter().filter(|s| s.payee == payee).collect();
+            let rows = if shared.is_empty() { &rows } else { &shared };
+            for done in case.periods(tx, &periods, &own, rows, &settled).await? {
+                match done {
+                    Done::Proposed => counts.proposed += 1,
+                    Done::Revised => counts.revised += 1,
+                    Done::Carried => counts.carried += 1,
+                    Done::Withdrawn => counts.withdrawn += 1,
+                    Done::Same => {}
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 enum Done {
     Proposed,
     Revised,
     Carried,
+    Withdrawn,
     Same,
 }
 
@@ -143,29 +211,41 @@ impl Case<'_> {
         }
     }
 
+    /// Everything of the payee, period by period. `known` are its settlements, locked.
     async fn periods(
         &self,
         tx: &mut Tx,
-        periods: &[Period],
+        periods: &Periods,
+        known: &[&SettlementRow],
         rows: &[AccumulatorRow],
-        settled: &BTreeMap<Key, Micros>,
+        settled: &Settled,
     ) -> PipelineResult<Vec<Done>> {
         let mut done = Vec::new();
-        let known = tx.settlements_of(&self.newest.id, self.payee).await?;
         // What earlier periods of this pass are about to pay counts as paid for later ones.
         let mut paid: BTreeMap<Key, Micros> =
-            settled.iter().filter(|(key, _)| self.belongs(key.0)).map(|(k, v)| (k.clone(), *v)).collect();
-        for (index, period) in periods.iter().enumerate() {
-            let of_period: Vec<&SettlementRow> =
-                known.iter().filter(|s| (s.period_from, s.period_to) == (period.from, period.to)).collect();
-            let newest = of_period.iter().max_by_key(|s| s.number);
-            let is_last = index + 1 == periods.len();
+            settled.by_key.iter().filter(|(key, _)| self.belongs(key.0)).map(|(k, v)| (k.clone(), *v)).collect();
+        let place = |s: &SettlementRow| periods.all.iter().position(|p| (p.from, p.to) == (s.period_from, s.period_to));
+        let mut due = periods.due;
+        for s in known {
+            match (place(s), s.state.as_str()) {
+                // It was approved and may still be pushed again: its parts are spoken for.
+                (_, "refused") => add(&mut paid, &tx.settlement_parts(s.id).await?),
+                // An amendment moved the periods: what it would pay is in those of today.
+                (None, "proposed" | "approved" | "empty") => done.push(self.withdraw(tx, s).await?),
+                // A longer grace must not freeze what was proposed under a shorter one.
+                (Some(at), "proposed" | "approved" | "empty") if s.period_to <= self.business_day => due = due.max(at + 1),
+                _ => {}
+            }
+        }
+        // The run closes a day before that of a later settlement: what is missing is in the later one, or comes with it.
+        if known.iter().any(|s| place(s).is_some_and(|at| at >= due) && !matches!(s.state.as_str(), "rejected" | "withdrawn")) {
+            return Ok(done);
+        }
+        for (index, period) in periods.all.iter().enumerate().take(due) {
+            let newest = known.iter().filter(|s| place(s) == Some(index)).max_by_key(|s| s.number).copied();
+            let is_last = index + 1 == due;
             let open = newest.filter(|s| !s.is_out() && s.state != "refused");
             if newest.is_some_and(|s| s.state == "refused") {
-                // It was approved and may still be pushed again: its parts are spoken for.
-                if let Some(s) = newest {
-                    add(&mut paid, &tx.settlement_parts(s.id).await?);
-                }
                 continue;
             }
             // A sent settlement stays as it is; what changed since goes into the next period that is due,
@@ -191,6 +271,24 @@ impl Case<'_> {
             done.push(outcome);
         }
         Ok(done)
+    }
+
+    /// Takes back a settlement of a period that the agreement no longer has; approvals given for it are void.
+    async fn withdraw(&self, tx: &mut Tx, open: &SettlementRow) -> PipelineResult<Done> {
+        let now = self.runtime.clock.now();
+        let reason = format!(
+            "version {} of the agreement has no settlement period {} to {}; what is due is proposed in the periods it has",
+            self.newest.version, open.period_from, open.period_to
+        );
+        tx.move_settlement(open, "withdrawn", None, Some(&reason), now).await?;
+        let voided = tx.void_approvals(open.id, "", "the settlement was withdrawn").await?;
+        let detail = serde_json::json!({
+            "reference": open.reference, "amount": open.money(open.amount()), "currency": open.currency, "was": open.state,
+            "voided": voided, "reason": reason,
+        });
+        let subject = format!("settlement {}", open.id);
+        tx.audit(now, self.maker, "settlement withdraw", &subject, "done", &detail).await?;
+        Ok(Done::Withdrawn)
     }
 
     fn figures(&self, rows: &[AccumulatorRow], cutoff: NaiveDate) -> Vec<KeyFigure> {
@@ -281,8 +379,9 @@ impl Case<'_> {
         row.id = open.id;
         row.reference.clone_from(&open.reference);
         let payable = row.state == "proposed";
-        if row.fingerprint == open.fingerprint && (row.amount_u, row.carried_forward_u) == (open.amount_u, open.carried_forward_u)
-        {
+        let same = row.fingerprint == open.fingerprint
+            && (row.amount_u, row.carried_forward_u) == (open.amount_u, open.carried_forward_u);
+        if same && open.state != "withdrawn" {
             if payable && open.state != "rejected" {
                 self.standing(tx, open.id).await?;
             }
@@ -294,7 +393,7 @@ impl Case<'_> {
             row.maker.clone_from(&open.maker);
         }
         let now = self.runtime.clock.now();
-        tx.revise_settlement(&row, parts_if(payable, parts), &text, now).await?;
+        tx.revise_settlement(open, &row, parts_if(payable, parts), &text, now).await?;
         let voided = tx.void_approvals(open.id, &row.fingerprint, "the content changed after the approval").await?;
         self.audit(tx, open.id, "settlement revise", &row).await?;
         if voided > 0 {

@@ -6,7 +6,7 @@
 
 use super::run::{Lease, RunRequest, fault_point};
 use super::stages::StageOutcome;
-use super::{PipelineError, PipelineResult, Runtime, approve, catalog};
+use super::{PipelineError, PipelineResult, Runtime, approve, catalog, settled};
 use crate::core::agreement::PayoutMethod;
 use crate::core::memo::{MemoLine, MemoRequest};
 use crate::core::money::Currency;
@@ -14,7 +14,7 @@ use crate::core::number::Micros;
 use crate::core::period::{Period, period_label};
 use crate::delivery::erp_push::{DriverPort, ErpPush, MemoChange, MemoRow, MemoRows, PushPauses, PushReport, PushState};
 use crate::drivers::Driver;
-use crate::store::{MemoOutboxRow, NewEntry, NewException, SettlementRow, Store, StoreError, Tx};
+use crate::store::{MemoOutboxRow, NewException, SettlementRow, StoreError, Tx, UserRow};
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use std::collections::BTreeMap;
 
@@ -41,56 +41,97 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
 /// Moves approved settlements into the outbox: the reference is committed before the first attempt.
 async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> PipelineResult<i64> {
     let mut count = 0;
-    let now = runtime.clock.now();
-    let mut tx = runtime.store.begin().await?;
-    hold(&mut tx, lease).await?;
-    for settlement in tx.settlements().await? {
-        if settlement.state != "approved" || settlement.method == PayoutMethod::AccrueOnly.word() {
-            continue;
+    let approved: Vec<i64> = {
+        let mut tx = runtime.store.read().await?;
+        let all = tx.settlements().await?;
+        all.iter().filter(|s| s.state == "approved" && s.method != PayoutMethod::AccrueOnly.word()).map(|s| s.id).collect()
+    };
+    for id in approved {
+        lease.check()?;
+        let mut tx = runtime.store.begin().await?;
+        if plan_one(runtime, &mut tx, id, business_day).await? {
+            count += 1;
         }
-        if !approve::holding(&mut tx, &settlement).await?.is_empty() {
-            continue;
-        }
-        // What was enough for this one alone may not be for all that is open by now (case 32).
-        if approve::settle_standing(runtime, &mut tx, &settlement, now).await?.state != "approved" {
-            continue;
-        }
-        let Some(connector) = catalog::push_connector(&runtime.workspace, settlement.connector.as_deref()) else {
-            let new = NewException {
-                code: "memo-no-connector".into(),
-                blocking: false,
-                subject: settlement.reference.clone(),
-                message: format!("settlement {} is approved, but no connector takes credit memos", settlement.id),
-                help: Some("name one under `settlement.connector` of the agreement, with a [push.credit-memo] table".into()),
-                agreement: Some(settlement.agreement.clone()),
-                dedupe_key: format!("push:{}", settlement.id),
-                ..NewException::default()
-            };
-            tx.open_exception(&new, business_day, now).await?;
-            continue;
-        };
-        let memo = request_of(runtime, &mut tx, &settlement, business_day).await?;
-        let row = MemoOutboxRow {
-            settlement_id: settlement.id,
-            reference: settlement.reference.clone(),
-            connector,
-            request: serde_json::to_string(&memo).map_err(|e| PipelineError::Internal(e.to_string()))?,
-            state: PushState::Planned.word().to_owned(),
-            remote_id: None,
-            erp_document: None,
-            attempts: 0,
-            not_before: None,
-            last_answer: None,
-        };
-        tx.plan_memo(&row, now).await?;
-        tx.move_settlement(settlement.id, "approved", "sending", None, None, now).await?;
-        let detail = serde_json::json!({ "reference": settlement.reference, "fingerprint": settlement.fingerprint });
-        tx.audit(now, "daemon", "settlement push", &format!("settlement {}", settlement.id), "done", &detail).await?;
-        count += 1;
+        lease.commit(tx).await?;
     }
-    tx.commit().await?;
     fault_point("memo:planned");
     Ok(count)
+}
+
+/// Starts sending one settlement, if it is still approved for what it says now and nothing holds it.
+async fn plan_one(runtime: &Runtime, tx: &mut Tx, id: i64, business_day: NaiveDate) -> PipelineResult<bool> {
+    let now = runtime.clock.now();
+    // From here to the commit nobody revises or rejects it.
+    let Some(settlement) = tx.lock_settlement(id).await?.filter(|s| s.state == "approved") else { return Ok(false) };
+    if !approve::holding(tx, &settlement).await?.is_empty() {
+        return Ok(false);
+    }
+    // What was enough for this one alone may not be for all that is open by now (case 32).
+    if approve::settle_standing(runtime, tx, &settlement, now).await?.state != "approved" {
+        return Ok(false);
+    }
+    let Some(connector) = catalog::push_connector(&runtime.workspace, settlement.connector.as_deref()) else {
+        let new = NewException {
+            code: "memo-no-connector".into(),
+            blocking: false,
+            subject: settlement.reference.clone(),
+            message: format!("settlement {} is approved, but no connector takes credit memos", settlement.id),
+            help: Some("name one under `settlement.connector` of the agreement, with a [push.credit-memo] table".into()),
+            agreement: Some(settlement.agreement.clone()),
+            dedupe_key: format!("push:{}", settlement.id),
+            ..NewException::default()
+        };
+        tx.open_exception(&new, business_day, now).await?;
+        return Ok(false);
+    };
+    let memo = request_of(runtime, tx, &settlement, business_day).await?;
+    let row = MemoOutboxRow {
+        settlement_id: settlement.id,
+        reference: settlement.reference.clone(),
+        connector,
+        request: serde_json::to_string(&memo).map_err(|e| PipelineError::Internal(e.to_string()))?,
+        state: PushState::Planned.word().to_owned(),
+        remote_id: None,
+        erp_document: None,
+        attempts: 0,
+        not_before: None,
+        last_answer: None,
+    };
+    tx.plan_memo(&row, now).await?;
+    tx.move_settlement(&settlement, "sending", None, None, now).await?;
+    let detail = serde_json::json!({ "reference": settlement.reference, "fingerprint": settlement.fingerprint });
+    tx.audit(now, "daemon", "settlement push", &format!("settlement {}", settlement.id), "done", &detail).await?;
+    Ok(true)
+}
+
+/// Hands a settlement that the other system refused to the outbox again, in the name of a user; the
+/// settlement is locked. Says why not, if it must not be.
+pub async fn again(
+    runtime: &Runtime,
+    tx: &mut Tx,
+    settlement: &SettlementRow,
+    user: Option<&UserRow>,
+) -> PipelineResult<Option<String>> {
+    let now = runtime.clock.now();
+    let id = settlement.id;
+    match user {
+        None => return Ok(Some("to push again what was refused needs a person: set REBATED_TOKEN".into())),
+        Some(user) if !approve::may_decide(user) => {
+            return Ok(Some(format!("{} ({}) may not push settlements again", user.name, user.role)));
+        }
+        Some(_) => {}
+    }
+    if let Some(first) = approve::holding(tx, settlement).await?.first() {
+        return Ok(Some(format!("settlement {id} is held by exception {} [{}] {}", first.id, first.code, first.subject)));
+    }
+    if let Some(mut memo) = tx.memo(id).await? {
+        // A refusal may have come from something in between: the ERP is asked twice before it is asked to create again.
+        memo.state = PushState::Unknown.word().to_owned();
+        memo.not_before = None;
+        tx.save_memo(&memo, now).await?;
+    }
+    tx.move_settlement(settlement, "sending", None, None, now).await?;
+    Ok(None)
 }
 
 /// The memo as it is asked for, now and at every repetition: it is stored with its first attempt.
@@ -138,11 +179,6 @@ async fn request_of(
     })
 }
 
-async fn hold(tx: &mut Tx, lease: &Lease) -> PipelineResult<()> {
-    lease.check()?;
-    if tx.holds_lease(lease.run_id, lease.token).await? { Ok(()) } else { Err(PipelineError::LeaseLost) }
-}
-
 async fn deliver(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> PipelineResult<PushReport> {
     let mut drivers: BTreeMap<String, Driver> = BTreeMap::new();
     for connector in &runtime.workspace.connectors {
@@ -152,7 +188,7 @@ async fn deliver(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> P
     }
     let ports: BTreeMap<String, DriverPort<'_>> =
         drivers.iter().filter_map(|(name, driver)| Some((name.clone(), DriverPort::new(driver, CREDIT_MEMO)?))).collect();
-    let rows = Rows { store: &runtime.store, lease, business_day, clock: &runtime.clock };
+    let rows = Rows { runtime, lease, business_day };
     let push = ErpPush { rows: &rows, ports: &ports, pauses: PushPauses::default() };
     push.until(&runtime.clock, Duration::minutes(5)).await.map_err(|error| match error {
         RowsError::Store(error) => error.into(),
@@ -204,17 +240,16 @@ enum RowsError {
 
 /// The outbox on the store.
 struct Rows<'a> {
-    store: &'a Store,
+    runtime: &'a Runtime,
     lease: &'a Lease,
     business_day: NaiveDate,
-    clock: &'a crate::clock::Clock,
 }
 
 impl MemoRows for Rows<'_> {
     type Error = RowsError;
 
     async fn open(&self) -> Result<Vec<MemoRow>, RowsError> {
-        let mut tx = self.store.read().await?;
+        let mut tx = self.runtime.store.read().await?;
         let rows = tx.open_memos().await?;
         Ok(rows
             .into_iter()
@@ -231,7 +266,7 @@ impl MemoRows for Rows<'_> {
     }
 
     async fn request(&self, row: &MemoRow) -> Result<MemoRequest, RowsError> {
-        let mut tx = self.store.read().await?;
+        let mut tx = self.runtime.store.read().await?;
         let stored = tx
             .memo(row.settlement_id)
             .await?
@@ -243,13 +278,14 @@ impl MemoRows for Rows<'_> {
         if change.remote_id.is_some() && change.state == PushState::Sent {
             fault_point("memo:created-not-noted");
         }
-        let now: DateTime<Utc> = self.clock.now();
-        let mut tx = self.store.begin().await?;
+        let now: DateTime<Utc> = self.runtime.clock.now();
+        let mut tx = self.runtime.store.begin().await?;
         if self.lease.check().is_err() || !tx.holds_lease(self.lease.run_id, self.lease.token).await? {
             return Err(RowsError::LeaseLost);
         }
+        let Some(settlement) = tx.lock_settlement(settlement_id).await? else { return Ok(false) };
         let Some(mut row) = tx.memo(settlement_id).await? else { return Ok(false) };
-        if row.state != from.word() {
+        if row.state != from.word() || !matches!(settlement.state.as_str(), "sending" | "sent" | "unknown") {
             return Ok(false);
         }
         row.state = change.state.word().to_owned();
@@ -259,30 +295,22 @@ impl MemoRows for Rows<'_> {
         row.not_before = change.not_before;
         row.last_answer.clone_from(&change.last_answer);
         tx.save_memo(&row, now).await?;
-        if let Some(settlement) = tx.settlement(settlement_id).await? {
-            let to = match change.state {
-                PushState::Planned | PushState::Sent => "sending",
-                PushState::Unknown => "unknown",
-                PushState::Confirmed => "confirmed",
-                PushState::Refused => "refused",
-            };
-            if settlement.state != to {
-                tx.move_settlement(
-                    settlement_id,
-                    &settlement.state,
-                    to,
-                    change.document.as_deref(),
-                    change.last_answer.as_deref(),
-                    now,
-                )
-                .await?;
-                let detail = serde_json::json!({ "document": change.document, "answer": change.last_answer });
-                tx.audit(now, "daemon", &format!("settlement {to}"), &format!("settlement {settlement_id}"), "done", &detail)
-                    .await?;
-            }
-            if change.state == PushState::Confirmed {
-                release(&mut tx, &settlement, self.business_day, now).await?;
-            }
+        let to = match change.state {
+            PushState::Planned | PushState::Sent => "sending",
+            PushState::Unknown => "unknown",
+            PushState::Confirmed => "confirmed",
+            PushState::Refused => "refused",
+        };
+        if change.state == PushState::Confirmed {
+            release(self.runtime, &mut tx, &settlement, self.business_day).await.map_err(|error| match error {
+                PipelineError::Store(error) => RowsError::Store(error),
+                other => RowsError::Unreadable(other.to_string()),
+            })?;
+        }
+        if settlement.state != to {
+            tx.move_settlement(&settlement, to, change.document.as_deref(), change.last_answer.as_deref(), now).await?;
+            let detail = serde_json::json!({ "document": change.document, "answer": change.last_answer });
+            tx.audit(now, "daemon", &format!("settlement {to}"), &format!("settlement {settlement_id}"), "done", &detail).await?;
         }
         tx.commit().await?;
         let step = if change.remote_id.is_some() && change.state == PushState::Sent { ":created" } else { "" };
@@ -291,28 +319,15 @@ impl MemoRows for Rows<'_> {
     }
 }
 
-/// Clearing entries: what is paid is no longer accrued.
-async fn release(tx: &mut Tx, settlement: &SettlementRow, business_day: NaiveDate, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let entries: Vec<NewEntry> = tx
-        .settlement_parts(settlement.id)
-        .await?
-        .into_iter()
-        .map(|part| NewEntry {
-            partner_id: part.partner_id,
-            agreement: settlement.agreement.clone(),
-            version: 0,
-            term: part.term,
-            period_from: part.period_from,
-            period_to: part.period_to,
-            part: part.part,
-            accounting_month: business_day,
-            for_month: business_day,
-            kind: "settlement".into(),
-            amount: -Micros(part.amount_u),
-            currency: settlement.currency.clone(),
-            settlement_id: Some(settlement.id),
-            reason: format!("paid by {}", settlement.reference),
-        })
-        .collect();
-    tx.append_entries(&entries, business_day, None, now).await
+/// Clearing entries: what is paid is no longer accrued. Only what is missing, so that saying it twice books it once.
+async fn release(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow, business_day: NaiveDate) -> PipelineResult<()> {
+    let mut missing: BTreeMap<settled::Key, Micros> = BTreeMap::new();
+    for part in tx.settlement_parts(settlement.id).await? {
+        *missing.entry(settled::key_of(&part)).or_default() -= Micros(part.amount_u);
+    }
+    for (_, part) in tx.cleared_by_settlement(&settlement.agreement).await?.iter().filter(|(id, _)| *id == settlement.id) {
+        *missing.entry(settled::key_of(part)).or_default() -= Micros(part.amount_u);
+    }
+    missing.retain(|_, amount| !amount.is_zero());
+    settled::clear(runtime, tx, settlement, missing, business_day, &format!("paid by {}", settlement.reference)).await
 }

@@ -7,7 +7,7 @@
 use super::stages::{Stage, StageOutcome};
 use super::{PipelineError, PipelineResult, Runtime};
 use crate::owner::{Life, Owner};
-use crate::store::{RunRow, StageRow};
+use crate::store::{RunRow, StageRow, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,6 +76,15 @@ impl Lease {
             return Err(PipelineError::Stopped);
         }
         Ok(())
+    }
+    /// Commits what was done in the name of the run, if the run is still ours. A process that was
+    /// paused past its lease leaves no trace: its successor does the work.
+    pub async fn commit(&self, mut tx: Tx) -> PipelineResult<()> {
+        if tx.holds_lease(self.run_id, self.token).await? {
+            return Ok(tx.commit().await?);
+        }
+        tx.rollback().await?;
+        Err(PipelineError::LeaseLost)
     }
 }
 

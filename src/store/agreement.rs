@@ -1,6 +1,6 @@
 //! Agreement versions: entered, approved, never overwritten.
 
-use super::{StoreResult, Tx, corrupt, on};
+use super::{StoreError, StoreResult, Tx, corrupt, on};
 use crate::core::agreement::AgreementVersion;
 use chrono::{DateTime, Utc};
 
@@ -96,25 +96,30 @@ impl Tx {
             .bind(id).bind(version).fetch_one(c).await?))
     }
 
-    /// Moves a version to another state; `approved_by` or `rejected_by` takes the user.
+    /// Moves a version, given as it was read, to another state; `approved_by` or `rejected_by` takes the user.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when its state or text is no longer what was read.
     pub async fn set_agreement_state(
         &mut self,
-        id: &str,
-        version: i64,
-        from: &str,
+        read: &AgreementRow,
         to: &str,
         by: Option<&str>,
         reason: Option<&str>,
         now: DateTime<Utc>,
-    ) -> StoreResult<bool> {
+    ) -> StoreResult<()> {
         let approved_by = if to == "active" { by } else { None };
         let rejected_by = if to == "rejected" { by } else { None };
         let approved_at = approved_by.map(|_| now);
         let done = on!(self, c => sqlx::query(
-            "UPDATE agreement_version SET state = $4, approved_by = $5, approved_at = $6, rejected_by = $7, reason = $8
-             WHERE agreement = $1 AND version = $2 AND state = $3")
-            .bind(id).bind(version).bind(from).bind(to).bind(approved_by).bind(approved_at).bind(rejected_by).bind(reason).execute(c).await?.rows_affected());
-        Ok(done == 1)
+            "UPDATE agreement_version SET state = $3, approved_by = $4, approved_at = $5, rejected_by = $6, reason = $7
+             WHERE agreement = $1 AND version = $2 AND state = $8 AND source_sha256 = $9 AND entered_by = $10")
+            .bind(&read.body.id).bind(i64::from(read.body.version)).bind(to).bind(approved_by).bind(approved_at).bind(rejected_by).bind(reason)
+            .bind(&read.state).bind(&read.source_sha256).bind(&read.entered_by).execute(c).await?.rows_affected());
+        if done == 1 {
+            return Ok(());
+        }
+        Err(StoreError::Changed(format!("version {} of agreement {}", read.body.version, read.body.id)))
     }
 
     /// Whether anything was ever booked under the agreement.

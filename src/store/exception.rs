@@ -149,6 +149,16 @@ impl Tx {
                     opened_on, owner, resolution, reason, resolved_by FROM exception WHERE id = $1").bind(id).fetch_optional(c).await?))
     }
 
+    /// Blocking exceptions that a user accepted (not mended) while a settlement stood: each may have held it.
+    pub async fn exceptions_accepted_by(&mut self, user: &str, settlement_id: i64) -> StoreResult<Vec<ExceptionRow>> {
+        Ok(on!(self, c => sqlx::query_as(
+            "SELECT id, code, blocking, subject, message, help, place, state, partner, agreement, document_id, line_number, on_date, dedupe_key,
+                    opened_on, owner, resolution, reason, resolved_by
+             FROM exception WHERE blocking = 1 AND state = 'resolved' AND resolved_by = $1 AND resolution IN ('waive', 'confirm', 'keep')
+                AND resolved_at >= (SELECT created_at FROM settlement WHERE id = $2) ORDER BY id")
+            .bind(user).bind(settlement_id).fetch_all(c).await?))
+    }
+
     /// Number of open exceptions.
     pub async fn open_exception_count(&mut self) -> StoreResult<i64> {
         Ok(on!(self, c => sqlx::query_scalar("SELECT COUNT(*) FROM exception WHERE state = 'open'").fetch_one(c).await?))

@@ -268,6 +268,9 @@ impl Tx {
     }
 
     /// Appends ledger entries.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Changed`] when one would go into a closed month: it was closed after its entry was reckoned.
     pub async fn append_entries(
         &mut self,
         entries: &[NewEntry],
@@ -278,6 +281,7 @@ impl Tx {
         if entries.is_empty() {
             return Ok(());
         }
+        self.refuse_closed(entries.iter().map(|e| e.accounting_month)).await?;
         let mut id = self.take_ids("accrual_entry", i64::try_from(entries.len()).unwrap_or(i64::MAX)).await?;
         for e in entries {
             on!(self, c => sqlx::query(

@@ -220,21 +220,19 @@ impl Tx {
             .collect())
     }
 
-    /// The whole master data as one snapshot for matching.
-    pub async fn master_data(&mut self) -> StoreResult<MasterData> {
+    /// Partners and who they were merged into, without any other fact; `None` where nobody ever was.
+    pub async fn merges(&mut self) -> StoreResult<Option<MasterData>> {
+        let merged: Option<i64> = on!(self, c => sqlx::query_scalar("SELECT id FROM partner WHERE merged_into IS NOT NULL LIMIT 1").fetch_optional(c).await?);
+        if merged.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(MasterData::new(self.partners(BTreeMap::new()).await?, vec![], vec![], vec![])))
+    }
+
+    async fn partners(&mut self, mut facts_of: BTreeMap<i64, Vec<PartnerFact>>) -> StoreResult<Vec<Partner>> {
         let text = |t: String| -> Arc<str> { Arc::from(t) };
         let partners: Vec<(i64, String, Option<String>, Option<NaiveDate>, Option<String>)> = on!(self, c => sqlx::query_as("SELECT id, code, merged_into, merged_on, merge_history FROM partner ORDER BY id").fetch_all(c).await?);
-        let facts: Vec<(i64, NaiveDate, Option<String>, String)> = on!(self, c => sqlx::query_as(
-            "SELECT partner_id, valid_from, parent, groups FROM partner_fact ORDER BY partner_id, valid_from").fetch_all(c).await?);
-        let mut facts_of: BTreeMap<i64, Vec<PartnerFact>> = BTreeMap::new();
-        for (id, valid_from, parent, groups) in facts {
-            facts_of.entry(id).or_default().push(PartnerFact {
-                valid_from,
-                parent: parent.map(text),
-                groups: list(&groups).into_iter().map(text).collect(),
-            });
-        }
-        let partners = partners
+        Ok(partners
             .into_iter()
             .map(|(id, code, into, on, history)| Partner {
                 id,
@@ -246,7 +244,23 @@ impl Tx {
                 }),
                 facts: facts_of.remove(&id).unwrap_or_default(),
             })
-            .collect();
+            .collect())
+    }
+
+    /// The whole master data as one snapshot for matching.
+    pub async fn master_data(&mut self) -> StoreResult<MasterData> {
+        let text = |t: String| -> Arc<str> { Arc::from(t) };
+        let facts: Vec<(i64, NaiveDate, Option<String>, String)> = on!(self, c => sqlx::query_as(
+            "SELECT partner_id, valid_from, parent, groups FROM partner_fact ORDER BY partner_id, valid_from").fetch_all(c).await?);
+        let mut facts_of: BTreeMap<i64, Vec<PartnerFact>> = BTreeMap::new();
+        for (id, valid_from, parent, groups) in facts {
+            facts_of.entry(id).or_default().push(PartnerFact {
+                valid_from,
+                parent: parent.map(text),
+                groups: list(&groups).into_iter().map(text).collect(),
+            });
+        }
+        let partners = self.partners(facts_of).await?;
         let items: Vec<(i64, String, Option<String>, Option<NaiveDate>)> =
             on!(self, c => sqlx::query_as("SELECT id, code, replaced_by, replaced_on FROM item ORDER BY id").fetch_all(c).await?);
         let facts: Vec<(i64, NaiveDate, Option<String>, Option<String>, Option<String>, Option<String>, Option<i64>)> = on!(self, c => sqlx::query_as(

@@ -62,11 +62,13 @@ pub struct ErpMemoRow {
 from_row!(ErpMemoRow { reference, document, memo_date, currency, amount_u, status, archive_id });
 
 impl Tx {
-    /// Plans a memo; the row that exists stays as it is.
+    /// Plans a memo; the row that exists stays as it is. One that was refused gets the new content, and since its
+    /// reference was tried before, it is looked up like one of unknown outcome before anything is created.
     pub async fn plan_memo(&mut self, memo: &MemoOutboxRow, now: DateTime<Utc>) -> StoreResult<()> {
         on!(self, c => sqlx::query(
             "INSERT INTO memo_outbox (settlement_id, reference, connector, request, state, attempts, updated_at) VALUES ($1, $2, $3, $4, 'planned', 0, $5)
-             ON CONFLICT (settlement_id) DO NOTHING")
+             ON CONFLICT (settlement_id) DO UPDATE SET connector = EXCLUDED.connector, request = EXCLUDED.request, state = 'unknown', not_before = NULL,
+                 updated_at = EXCLUDED.updated_at WHERE memo_outbox.state = 'refused'")
             .bind(memo.settlement_id).bind(&memo.reference).bind(&memo.connector).bind(&memo.request).bind(now).execute(c).await?.rows_affected());
         Ok(())
     }

@@ -73,6 +73,9 @@ pub enum StoreError {
     /// Another writer held the database past the configured wait.
     #[error("somebody else is writing; try again")]
     Busy,
+    /// What was read and decided on was changed by somebody else before the change was written.
+    #[error("{0} was changed by somebody else meanwhile; look at it again")]
+    Changed(String),
     /// Stored data that this program cannot read.
     #[error("stored {what} cannot be read: {why}")]
     Corrupt {

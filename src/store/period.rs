@@ -1,6 +1,6 @@
 //! Accounting periods: open unless closed here.
 
-use super::{StoreResult, Tx, on};
+use super::{StoreError, StoreResult, Tx, on};
 use crate::core::period::Period;
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -10,6 +10,22 @@ impl Tx {
         Ok(
             on!(self, c => sqlx::query_scalar("SELECT first_day FROM accounting_period WHERE state = 'closed' ORDER BY first_day").fetch_all(c).await?),
         )
+    }
+    /// The same for somebody who is about to book: until this transaction ends no period is closed, so that no
+    /// entry gets into one that was closed meanwhile.
+    pub async fn closed_periods_for_booking(&mut self) -> StoreResult<Vec<NaiveDate>> {
+        if let Tx::Postgres(c) = self {
+            sqlx::query("LOCK TABLE accounting_period IN SHARE MODE").execute(&mut **c).await?;
+        }
+        self.closed_periods().await
+    }
+    /// Refuses entries into closed months, and keeps the months open until this transaction ends.
+    pub(super) async fn refuse_closed(&mut self, months: impl Iterator<Item = NaiveDate>) -> StoreResult<()> {
+        let closed = self.closed_periods_for_booking().await?;
+        match months.into_iter().find(|month| closed.binary_search(month).is_ok()) {
+            Some(month) => Err(StoreError::Changed(format!("the accounting period of {month}"))),
+            None => Ok(()),
+        }
     }
     /// Closes or reopens a period.
     pub async fn set_period_state(

@@ -176,10 +176,25 @@ impl Tx {
         Ok(done == 1)
     }
 
-    /// Whether the lease is still ours; checked inside every transaction that moves money.
+    /// Whether the lease is still ours. Until this transaction ends nobody can take the run over: a
+    /// takeover waits for it, so that what is committed here was done by the holder.
     pub async fn holds_lease(&mut self, id: i64, token: i64) -> StoreResult<bool> {
-        let found: Option<i64> = on!(self, c => sqlx::query_scalar(
-            "SELECT id FROM run WHERE id = $1 AND lease_token = $2 AND state = 'running'").bind(id).bind(token).fetch_optional(c).await?);
+        let found: Option<i64> = match self {
+            Tx::Sqlite(c) => {
+                sqlx::query_scalar("SELECT id FROM run WHERE id = $1 AND lease_token = $2 AND state = 'running'")
+                    .bind(id)
+                    .bind(token)
+                    .fetch_optional(&mut **c)
+                    .await?
+            }
+            Tx::Postgres(c) => {
+                sqlx::query_scalar("SELECT id FROM run WHERE id = $1 AND lease_token = $2 AND state = 'running' FOR SHARE")
+                    .bind(id)
+                    .bind(token)
+                    .fetch_optional(&mut **c)
+                    .await?
+            }
+        };
         Ok(found.is_some())
     }
 

@@ -124,31 +124,51 @@ pub struct ApprovalRow {
 }
 from_row!(ApprovalRow { id, settlement_id, fingerprint, approver, approved_at, void_reason });
 
+/// All columns of settlements, with the rest of the statement.
+macro_rules! settlements {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, agreement, payee, period_from, period_to, currency, number, reference, amount_u, carried_forward_u, state, revision, \
+             fingerprint, method, connector, maker, erp_document, business_day, reason FROM settlement ",
+            $rest
+        )
+    };
+}
+
 impl Tx {
     /// All settlements by id.
     pub async fn settlements(&mut self) -> StoreResult<Vec<SettlementRow>> {
         Ok(on!(self, c => sqlx::query_as(
-            "SELECT id, agreement, payee, period_from, period_to, currency, number, reference, amount_u, carried_forward_u, state, revision, fingerprint, method,
-                    connector, maker, erp_document, business_day, reason FROM settlement ORDER BY id").fetch_all(c).await?))
+            settlements!("ORDER BY id")).fetch_all(c).await?))
     }
     /// Settlements of an agreement and payee by period and number.
     pub async fn settlements_of(&mut self, agreement: &str, payee: &str) -> StoreResult<Vec<SettlementRow>> {
         Ok(on!(self, c => sqlx::query_as(
-            "SELECT id, agreement, payee, period_from, period_to, currency, number, reference, amount_u, carried_forward_u, state, revision, fingerprint, method,
-                    connector, maker, erp_document, business_day, reason FROM settlement WHERE agreement = $1 AND payee = $2 ORDER BY period_from, number, id")
+            settlements!("WHERE agreement = $1 AND payee = $2 ORDER BY period_from, number, id"))
             .bind(agreement).bind(payee).fetch_all(c).await?))
     }
     /// One settlement.
     pub async fn settlement(&mut self, id: i64) -> StoreResult<Option<SettlementRow>> {
         Ok(on!(self, c => sqlx::query_as(
-            "SELECT id, agreement, payee, period_from, period_to, currency, number, reference, amount_u, carried_forward_u, state, revision, fingerprint, method,
-                    connector, maker, erp_document, business_day, reason FROM settlement WHERE id = $1").bind(id).fetch_optional(c).await?))
+            settlements!("WHERE id = $1")).bind(id).fetch_optional(c).await?))
     }
-    /// The settlement of a reference.
-    pub async fn settlement_by_reference(&mut self, reference: &str) -> StoreResult<Option<SettlementRow>> {
-        Ok(on!(self, c => sqlx::query_as(
-            "SELECT id, agreement, payee, period_from, period_to, currency, number, reference, amount_u, carried_forward_u, state, revision, fingerprint, method,
-                    connector, maker, erp_document, business_day, reason FROM settlement WHERE reference = $1").bind(reference).fetch_optional(c).await?))
+    /// All settlements of an agreement by id, locked: until this transaction ends nobody else proposes, approves, rejects or
+    /// sends one of them. Whoever changes a settlement takes this lock before anything else, so that nobody decides on
+    /// content that is just being replaced.
+    pub async fn lock_settlements(&mut self, agreement: &str) -> StoreResult<Vec<SettlementRow>> {
+        // SQLite has one writer at a time. The rows alone are not enough on PostgreSQL: a second proposer would not see the first one's new ones.
+        if let Tx::Postgres(c) = self {
+            sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('settlements of ' || $1, 0))")
+                .bind(agreement)
+                .execute(&mut **c)
+                .await?;
+        }
+        Ok(on!(self, c => sqlx::query_as(settlements!("WHERE agreement = $1 ORDER BY id")).bind(agreement).fetch_all(c).await?))
+    }
+    /// One settlement, with its whole agreement locked.
+    pub async fn lock_settlement(&mut self, id: i64) -> StoreResult<Option<SettlementRow>> {
+        let Some(found) = self.settlement(id).await? else { return Ok(None) };
+        Ok(self.lock_settlements(&found.agreement).await?.into_iter().find(|s| s.id == id))
     }
 
     /// Inserts a settlement and its first revision.
@@ -171,19 +191,29 @@ impl Tx {
         Ok(id)
     }
 
-    /// Gives an open settlement new content under the same reference.
+    /// Gives an open settlement new content under the same reference. `before` is the row as it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it is no longer as it was read; nothing is written then.
     pub async fn revise_settlement(
         &mut self,
+        before: &SettlementRow,
         s: &SettlementRow,
         parts: &[SettlementPart],
         snapshot: &str,
         now: DateTime<Utc>,
     ) -> StoreResult<()> {
-        on!(self, c => sqlx::query(
+        let done = on!(self, c => sqlx::query(
             "UPDATE settlement SET amount_u = $2, carried_forward_u = $3, state = $4, revision = $5, fingerprint = $6, method = $7, connector = $8, maker = $9,
-                    business_day = $10, reason = NULL, updated_at = $11 WHERE id = $1 AND state IN ('proposed', 'approved', 'empty', 'rejected')")
+                    business_day = $10, reason = NULL, updated_at = $11
+             WHERE id = $1 AND state = $12 AND revision = $13 AND fingerprint = $14
+               AND state IN ('proposed', 'approved', 'empty', 'rejected', 'withdrawn')")
             .bind(s.id).bind(s.amount_u).bind(s.carried_forward_u).bind(&s.state).bind(s.revision).bind(&s.fingerprint).bind(&s.method)
-            .bind(&s.connector).bind(&s.maker).bind(s.business_day).bind(now).execute(c).await?.rows_affected());
+            .bind(&s.connector).bind(&s.maker).bind(s.business_day).bind(now).bind(&before.state).bind(before.revision).bind(&before.fingerprint)
+            .execute(c).await?.rows_affected());
+        if done != 1 {
+            return Err(StoreError::Changed(format!("settlement {}", s.id)));
+        }
         self.put_revision(s.id, s, parts, snapshot, now).await
     }
 
@@ -234,21 +264,38 @@ impl Tx {
              GROUP BY p.partner_id, p.term, p.period_from, p.period_to, p.part").bind(agreement).fetch_all(c).await?))
     }
 
-    /// Moves a settlement from one state to another; `false` when it was no longer in the first.
+    /// What the ledger cleared per settlement of an agreement, by settlement and key; negative where it was paid.
+    pub async fn cleared_by_settlement(&mut self, agreement: &str) -> StoreResult<Vec<(i64, SettlementPart)>> {
+        let rows: Vec<(i64, i64, String, NaiveDate, NaiveDate, i64, i64)> = on!(self, c => sqlx::query_as(
+            "SELECT settlement_id, partner_id, term, period_from, period_to, part, CAST(SUM(amount_u) AS BIGINT) FROM accrual_entry
+             WHERE agreement = $1 AND kind = 'settlement' AND settlement_id IS NOT NULL
+             GROUP BY settlement_id, partner_id, term, period_from, period_to, part").bind(agreement).fetch_all(c).await?);
+        Ok(rows
+            .into_iter()
+            .map(|(id, partner_id, term, period_from, period_to, part, amount_u)| {
+                (id, SettlementPart { partner_id, term, period_from, period_to, part, amount_u })
+            })
+            .collect())
+    }
+
+    /// Moves a settlement, given as it was read, to another state.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when its state or content is no longer what was read: the decision was about something else.
     pub async fn move_settlement(
         &mut self,
-        id: i64,
-        from: &str,
+        read: &SettlementRow,
         to: &str,
         erp_document: Option<&str>,
         reason: Option<&str>,
         now: DateTime<Utc>,
-    ) -> StoreResult<bool> {
+    ) -> StoreResult<()> {
         let done = on!(self, c => sqlx::query(
-            "UPDATE settlement SET state = $3, erp_document = COALESCE($4, erp_document), reason = $5, updated_at = $6 WHERE id = $1 AND state = $2")
-            .bind(id).bind(from).bind(to).bind(shown_if(erp_document).as_deref()).bind(shown_if(reason).as_deref()).bind(now)
+            "UPDATE settlement SET state = $2, erp_document = COALESCE($3, erp_document), reason = $4, updated_at = $5
+             WHERE id = $1 AND state = $6 AND revision = $7 AND fingerprint = $8")
+            .bind(read.id).bind(to).bind(shown_if(erp_document).as_deref()).bind(shown_if(reason).as_deref()).bind(now).bind(&read.state).bind(read.revision).bind(&read.fingerprint)
             .execute(c).await?.rows_affected());
-        Ok(done == 1)
+        if done == 1 { Ok(()) } else { Err(StoreError::Changed(format!("settlement {}", read.id))) }
     }
 
     /// Approvals of a settlement in order, void ones included.

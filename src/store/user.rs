@@ -45,4 +45,28 @@ impl Tx {
              WHERE t.token_sha256 = $1 AND t.revoked_at IS NULL AND u.disabled_at IS NULL").bind(sha256).fetch_optional(c).await?);
         Ok(found.map(|(name, role)| UserRow { name, role }))
     }
+    /// Ends what a user may do, for ever; `false` when there is no such user. The name stays taken.
+    pub async fn disable_user(&mut self, name: &str, now: DateTime<Utc>) -> StoreResult<bool> {
+        let done = on!(self, c => sqlx::query("UPDATE app_user SET disabled_at = $2 WHERE name = $1 AND disabled_at IS NULL")
+            .bind(name).bind(now).execute(c).await?.rows_affected());
+        Ok(done == 1)
+    }
+    /// Ends all tokens of a user; how many.
+    pub async fn revoke_tokens(&mut self, user: &str, now: DateTime<Utc>) -> StoreResult<u64> {
+        Ok(on!(self, c => sqlx::query("UPDATE user_token SET revoked_at = $2 WHERE user_name = $1 AND revoked_at IS NULL")
+            .bind(user).bind(now).execute(c).await?.rows_affected()))
+    }
+    /// Notes that a user was shown some content of a subject.
+    pub async fn note_shown(&mut self, user: &str, subject: &str, fingerprint: &str, now: DateTime<Utc>) -> StoreResult<()> {
+        on!(self, c => sqlx::query(
+            "INSERT INTO shown (user_name, subject, fingerprint, shown_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (user_name, subject) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, shown_at = EXCLUDED.shown_at")
+            .bind(user).bind(subject).bind(fingerprint).bind(now).execute(c).await?.rows_affected());
+        Ok(())
+    }
+    /// The content of a subject that a user was shown last.
+    pub async fn shown(&mut self, user: &str, subject: &str) -> StoreResult<Option<String>> {
+        Ok(on!(self, c => sqlx::query_scalar("SELECT fingerprint FROM shown WHERE user_name = $1 AND subject = $2")
+            .bind(user).bind(subject).fetch_optional(c).await?))
+    }
 }

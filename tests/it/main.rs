@@ -23,6 +23,7 @@ mod notify;
 #[path = "../../benches/nightly/oracle.rs"]
 mod oracle;
 mod output;
+mod races;
 mod rebuild;
 mod scenarios;
 mod schema;

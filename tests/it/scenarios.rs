@@ -66,6 +66,13 @@ scenarios! {
     units_and_whole_lots = "worked-uom-units-and-whole-lots",
     one_rounding = "worked-rnd-one-rounding",
     quarterly_accrual = "worked-acc-quarterly-accrual",
+    amendment_moves_settlement_periods = "amendment-moves-settlement-periods",
+    approval_of_what_was_seen = "approval-of-what-was-seen",
+    merge_after_settlement = "merge-after-settlement",
+    amendment_with_another_measure = "amendment-with-another-measure",
+    clearing_after_close = "clearing-after-close",
+    joint_tier_held = "joint-tier-held",
+    who_may_do_what = "who-may-do-what",
 }
 
 #[test]

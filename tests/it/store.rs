@@ -290,7 +290,7 @@ fn only(statement: &str) -> Option<&'static str> {
     let has = |words: &[&str]| words.iter().any(|w| statement.contains(w));
     if has(&["json_each", "sqlite_master"]) {
         Some("sqlite")
-    } else if has(&["jsonb", "ANY($", "pg_tables", "FOR UPDATE", "pg_advisory"]) {
+    } else if has(&["jsonb", "ANY($", "pg_tables", "FOR UPDATE", "FOR SHARE", "pg_advisory"]) {
         Some("postgres")
     } else {
         None

@@ -74,7 +74,7 @@ pub fn bookings(
     for (month, held) in booked {
         months.entry(calendar.month_start(*month)).or_default().1 += held.amount;
     }
-    let fallback = first_open(calendar.month_start(business_day), &is_open, calendar);
+    let fallback = open_month(calendar.month_start(business_day), &is_open, calendar);
     months
         .into_iter()
         .filter(|(_, (target, held))| target != held)
@@ -91,8 +91,8 @@ pub fn bookings(
         .collect()
 }
 
-/// The month itself, or the earliest open one after it.
-fn first_open(from: NaiveDate, is_open: &impl Fn(NaiveDate) -> bool, calendar: &FiscalCalendar) -> NaiveDate {
+/// The accounting month that takes an entry: the given one (its first day), or the earliest open one after it.
+pub fn open_month(from: NaiveDate, is_open: &impl Fn(NaiveDate) -> bool, calendar: &FiscalCalendar) -> NaiveDate {
     let mut month = from;
     // A century of closed months ahead is a mistake; the entry then stays in the business day's.
     for _ in 0..1200 {

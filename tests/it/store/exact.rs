@@ -113,7 +113,10 @@ async fn case_33_a_second_writer_waits_for_the_first_and_a_reader_does_not() {
     }
     tokio::time::sleep(Duration::from_millis(1_000).saturating_sub(began.elapsed().saturating_sub(Duration::from_millis(500))))
         .await;
-    assert!(night.move_settlement(id, "proposed", "approved", None, None, now()).await.unwrap(), "reads first, writes later");
+    let read = &settlements[0];
+    night.move_settlement(read, "approved", None, None, now()).await.expect("reads first, writes later");
+    let late = night.move_settlement(read, "rejected", None, None, now()).await;
+    assert!(matches!(late, Err(StoreError::Changed(_))), "a decision about what is no longer so: {late:?}");
     let held = began.elapsed();
     night.commit().await.unwrap();
 

@@ -338,9 +338,9 @@ CREATE TABLE settlement (
     currency TEXT NOT NULL,
     number BIGINT NOT NULL,
     reference TEXT NOT NULL UNIQUE,
-    amount_u BIGINT NOT NULL CHECK (amount_u > 0 OR state IN ('empty', 'rejected')),
+    amount_u BIGINT NOT NULL CHECK (amount_u > 0 OR state IN ('empty', 'rejected', 'withdrawn')),
     carried_forward_u BIGINT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('proposed', 'approved', 'sending', 'sent', 'unknown', 'confirmed', 'refused', 'rejected', 'empty')),
+    state TEXT NOT NULL CHECK (state IN ('proposed', 'approved', 'sending', 'sent', 'unknown', 'confirmed', 'refused', 'rejected', 'withdrawn', 'empty')),
     revision BIGINT NOT NULL,
     fingerprint TEXT NOT NULL,
     method TEXT NOT NULL,
@@ -491,6 +491,14 @@ CREATE TABLE user_token (
     token_sha256 TEXT NOT NULL UNIQUE,
     created_at TIMESTAMPTZ NOT NULL,
     revoked_at TIMESTAMPTZ
+);
+-- What a person was shown last of a settlement or an agreement: an approval is for that content.
+CREATE TABLE shown (
+    user_name TEXT NOT NULL REFERENCES app_user (name),
+    subject TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    shown_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (user_name, subject)
 );
 -- Audit trail: append-only, each row hashed over the one before.
 CREATE TABLE audit (

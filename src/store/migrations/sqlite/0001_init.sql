@@ -338,9 +338,9 @@ CREATE TABLE settlement (
     currency TEXT NOT NULL,
     number INTEGER NOT NULL,
     reference TEXT NOT NULL UNIQUE,
-    amount_u INTEGER NOT NULL CHECK (amount_u > 0 OR state IN ('empty', 'rejected')),
+    amount_u INTEGER NOT NULL CHECK (amount_u > 0 OR state IN ('empty', 'rejected', 'withdrawn')),
     carried_forward_u INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('proposed', 'approved', 'sending', 'sent', 'unknown', 'confirmed', 'refused', 'rejected', 'empty')),
+    state TEXT NOT NULL CHECK (state IN ('proposed', 'approved', 'sending', 'sent', 'unknown', 'confirmed', 'refused', 'rejected', 'withdrawn', 'empty')),
     revision INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
     method TEXT NOT NULL,
@@ -491,6 +491,14 @@ CREATE TABLE user_token (
     token_sha256 TEXT NOT NULL UNIQUE,
     created_at TEXT NOT NULL,
     revoked_at TEXT
+) STRICT;
+-- What a person was shown last of a settlement or an agreement: an approval is for that content.
+CREATE TABLE shown (
+    user_name TEXT NOT NULL REFERENCES app_user (name),
+    subject TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    shown_at TEXT NOT NULL,
+    PRIMARY KEY (user_name, subject)
 ) STRICT;
 -- Audit trail: append-only, each row hashed over the one before.
 CREATE TABLE audit (
