@@ -1,8 +1,8 @@
 //! What a person decides on an exception, and what follows from it.
 //!
 //! `waive` or `confirm` says that it is known and accepted: it no longer holds settlements.
-//! `confirm-deletion` of a document that is gone from its source cancels it here. `release` counts a
-//! line as its source wrote it. Everything else mends itself when the cause is mended.
+//! `confirm-deletion` of a document that is gone from its source cancels it here. Everything else mends
+//! itself when the cause is mended.
 
 use super::{PipelineError, PipelineResult, Runtime};
 use crate::core::problem::Problem;

@@ -97,7 +97,7 @@ fn what_a_cursor_missed_is_found_late_and_what_vanished_waits_for_a_person() {
     workspace.set_env("ERP_URL", erp(records.clone()));
     workspace.write("connectors/erp.toml", CONNECTOR);
     workspace.write("mappings/erp-invoice.toml", MAPPING);
-    workspace.write("agreements/flat.toml", AGREEMENT);
+    workspace.write("agreements/flat.toml", AGREEMENT.replace("every = \"year\"", "every = \"agreement\""));
     workspace.write("partners.csv", "partner,name\nC-1,Compared\n");
     workspace.run(["import", "partners", "partners.csv"]).ok();
     workspace.run(["run", "nightly"]).ok();
@@ -122,12 +122,23 @@ fn what_a_cursor_missed_is_found_late_and_what_vanished_waits_for_a_person() {
     assert_eq!((&open[0]["blocking"], &open[1]["blocking"]), (&json!(false), &json!(true)));
     workspace.run(["user", "add", "fay", "--role", "finance-approver"]).ok();
     let token = workspace.run(["user", "token", "fay"]).ok().last_word();
+    // While somebody has to decide, the customer's settlement is shown and held (case 22).
+    workspace.run(["user", "add", "pat", "--role", "finance-preparer"]).ok();
+    let preparer = workspace.run(["user", "token", "pat"]).ok().last_word();
+    let propose = ["settlement", "propose", "--business-day", "2100-01-31"];
+    workspace.run_as(&preparer, propose).ok();
+    let held = workspace.run_as(&token, ["settlement", "approve", "1"]).expect_code(2);
+    assert!(held.stderr.contains("gone-from-source"), "{}", held.stderr);
     let id = open[1]["id"].to_string();
     let confirm = ["exception", "resolve", id.as_str(), "--action", "confirm-deletion", "--reason", "voided in the ERP"];
     workspace.run(confirm).expect_code(2);
     workspace.run_as(&token, confirm).ok();
     workspace.run(["run", "nightly"]).expect_code(1);
     assert_eq!(earned(&workspace), "12.00");
+    let entries = workspace.run(["accruals", "--entries", "--json"]).ok().json();
+    assert_eq!(entries.as_array().unwrap().last().unwrap()["amount"], "-5.00");
+    workspace.run_as(&preparer, propose).ok();
+    workspace.run_as(&token, ["settlement", "approve", "1"]).ok();
     assert_eq!(workspace.run(compare).ok().json()["gone"], json!([]));
 }
 
