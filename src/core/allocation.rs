@@ -1,25 +1,21 @@
 //! Sharing a rounded total so that the parts add up: largest remainder (`calculation.md` section 6).
 
-use crate::core::number::{Fine, Micros};
+use crate::core::number::{Exact, Fine, Micros};
 
 /// Shares `total` (a whole number of minor units) over `parts` in their given order.
 ///
 /// Every part gets its unrounded share cut down toward minus infinity; the missing minor units go
 /// one each to the largest cut-off remainders, ties to the earlier part. The result always adds
-/// up to `total`, also when a cap made `total` smaller than the sum of the parts: the parts are
-/// then scaled first.
+/// up to `total`. A cap made `total` smaller than the sum of the parts: they are scaled down first. A
+/// floor made it larger: what it adds is shared by size, since scaling parts that nearly cancel
+/// would make shares of any size.
 pub fn share(total: Micros, parts: &[Fine], minor_digits: u32) -> Vec<Micros> {
     if parts.is_empty() {
         return Vec::new();
     }
     let sum: Fine = parts.iter().copied().sum();
-    let natural = sum.round(minor_digits) == total;
-    let scaled: Vec<Fine> = if natural || sum.is_zero() {
-        parts.to_vec()
-    } else {
-        let whole = crate::core::number::Exact(sum.0);
-        parts.iter().map(|p| total.fine().share(crate::core::number::Exact(p.0), whole)).collect()
-    };
+    let scaled: Vec<Fine> =
+        if sum.round(minor_digits) == total || sum.is_zero() { parts.to_vec() } else { scale(total.fine(), sum, parts) };
     let unit = Micros(10i64.pow(Micros::SCALE - minor_digits));
     let mut cut: Vec<(Micros, Fine)> = scaled.iter().map(|p| p.floor(minor_digits)).collect();
     let given: Micros = cut.iter().map(|c| c.0).sum();
@@ -41,6 +37,15 @@ pub fn share(total: Micros, parts: &[Fine], minor_digits: u32) -> Vec<Micros> {
     cut.into_iter().map(|c| c.0).collect()
 }
 
+fn scale(total: Fine, sum: Fine, parts: &[Fine]) -> Vec<Fine> {
+    if total.0.unsigned_abs() <= sum.0.unsigned_abs() {
+        return parts.iter().map(|p| total.share(Exact(p.0), Exact(sum.0))).collect();
+    }
+    let added = total - sum;
+    let whole: Fine = parts.iter().map(|p| p.abs()).sum();
+    parts.iter().map(|p| *p + added.share(Exact(p.abs().0), Exact(whole.0))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +64,14 @@ mod tests {
         assert_eq!(texts(&share(Micros(3_940_000), &parts, 2)), ["0.84", "0.83", "0.83", "1.44"]);
         let thirds = [Fine(10i128.pow(26) / 3); 3];
         assert_eq!(texts(&share(Micros(100_000_000), &thirds, 2)), ["33.34", "33.33", "33.33"]);
+    }
+
+    #[test]
+    fn a_floor_over_parts_that_nearly_cancel_makes_no_shares_of_millions() {
+        let parts = [fine("10000"), fine("-9999.9999")];
+        // 24.9999 more, by size: half each.
+        assert_eq!(texts(&share(Micros(25_000_000), &parts, 2)), ["10012.50", "-9987.50"]);
+        assert_eq!(texts(&share(Micros(25_000_000), &[fine("1"), fine("4")], 2)), ["5.00", "20.00"]);
     }
 
     proptest! {

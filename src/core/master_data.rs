@@ -413,7 +413,7 @@ mod tests {
         Item { id, code: code.into(), replaced_by: replaced_by.map(|(c, d)| (c.into(), day(d))), facts: Vec::new() }
     }
     fn pieces(data: &MasterData, item: i64, quantity: i64, unit: &str, on: &str) -> Option<String> {
-        data.ratio(Some(item), unit, "EA", day(on)).map(|r| r.apply(Micros(quantity * 1_000_000)).to_text(0))
+        data.ratio(Some(item), unit, "EA", day(on)).and_then(|r| r.apply(Micros(quantity * 1_000_000))).map(|q| q.to_text(0))
     }
 
     #[test]
@@ -436,7 +436,8 @@ mod tests {
         assert_eq!(pieces(&data, 1, 10, "BOX", "2026-06-30").as_deref(), Some("120"));
         assert_eq!(pieces(&data, 1, 10, "BOX", "2026-07-01").as_deref(), Some("100"));
         assert_eq!(pieces(&data, 1, 1, "BOX", "2019-12-31"), None);
-        let back = data.ratio(Some(2), "EA", "BOX", day("2026-01-01")).map(|r| r.apply(Micros(5_000_000)).to_text(0));
+        let back =
+            data.ratio(Some(2), "EA", "BOX", day("2026-01-01")).and_then(|r| r.apply(Micros(5_000_000))).map(|q| q.to_text(0));
         assert_eq!(back.as_deref(), Some("0.5"));
     }
 

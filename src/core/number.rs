@@ -96,9 +96,13 @@ macro_rules! scaled {
             /// One.
             pub const ONE: Self = Self(pow10($scale) as $int);
 
-            /// Parses plain decimal text; refuses more decimals than the scale holds.
+            /// Parses plain decimal text; refuses more decimals than the scale holds. The range is
+            /// symmetric, so that every figure read has a negative.
             pub fn parse(text: &str) -> Result<Self, NumberError> {
-                <$int>::try_from(parse_scaled(text, $scale)?).map(Self).map_err(|_| NumberError::TooLarge)
+                match <$int>::try_from(parse_scaled(text, $scale)?) {
+                    Ok(value) if value != <$int>::MIN => Ok(Self(value)),
+                    _ => Err(NumberError::TooLarge),
+                }
             }
             /// Whether it is zero.
             pub const fn is_zero(self) -> bool {
@@ -114,7 +118,7 @@ macro_rules! scaled {
             }
             /// Without its sign.
             pub const fn abs(self) -> Self {
-                Self(self.0.abs())
+                Self(self.0.checked_abs().expect(concat!(stringify!($name), " overflow")))
             }
             /// Plain decimal text with at least `min` decimals.
             pub fn to_text(self, min: u32) -> String {
@@ -157,7 +161,7 @@ macro_rules! scaled {
         impl Neg for $name {
             type Output = Self;
             fn neg(self) -> Self {
-                Self(-self.0)
+                Self(self.0.checked_neg().expect(concat!(stringify!($name), " overflow")))
             }
         }
         impl Sum for $name {
@@ -240,26 +244,33 @@ impl Exact {
     }
     /// `self * part / whole`, half away from zero in the last place; zero when `whole` is zero.
     pub fn share(self, part: Exact, whole: Exact) -> Exact {
-        if whole.0 == 0 {
-            return Exact::ZERO;
-        }
-        Exact(mul_div(self.0, part.0, whole.0))
+        self.checked_share(part, whole).expect("share overflow")
     }
-    /// Divided by a factor, half away from zero in the last place.
-    pub fn divided_by(self, factor: Factor) -> Exact {
-        Exact(div_half_away(self.0.checked_mul(pow10(Factor::SCALE)).expect("division overflow"), i128::from(factor.0)))
+    /// The same, or `None` past the range: a small whole of parts that nearly cancel makes shares
+    /// of any size.
+    pub fn checked_share(self, part: Exact, whole: Exact) -> Option<Exact> {
+        if whole.0 == 0 {
+            return Some(Exact::ZERO);
+        }
+        mul_div(self.0, part.0, whole.0).map(Exact)
     }
     /// Cut to micro-units for display and storage of reported sums, half away from zero.
     pub fn to_micros(self) -> Micros {
-        let value = div_half_away(self.0, pow10(Self::SCALE - Micros::SCALE));
-        Micros(i64::try_from(value).expect("reported sum out of range"))
+        self.checked_micros().expect("reported sum out of range")
+    }
+    /// The same, or `None` where a reported sum cannot hold it.
+    pub fn checked_micros(self) -> Option<Micros> {
+        i64::try_from(div_half_away(self.0, pow10(Self::SCALE - Micros::SCALE))).ok().map(Micros)
     }
 }
 
-/// `a * b / c`, half away from zero, with a 256-bit intermediate.
-fn mul_div(a: i128, b: i128, c: i128) -> i128 {
-    if let Some(product) = a.checked_mul(b) {
-        return div_half_away(product, c);
+/// `a * b / c`, half away from zero, with a 256-bit intermediate; `None` where the result does not
+/// fit. `c` is not zero.
+pub(crate) fn mul_div(a: i128, b: i128, c: i128) -> Option<i128> {
+    if let Some(product) = a.checked_mul(b)
+        && product != i128::MIN
+    {
+        return Some(div_half_away(product, c));
     }
     let negative = (a < 0) ^ (b < 0) ^ (c < 0);
     let (a, b, c) = (a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs());
@@ -276,17 +287,17 @@ fn mul_div(a: i128, b: i128, c: i128) -> i128 {
         let incoming = if bit >= 128 { (high >> (bit - 128)) & 1 } else { (low >> bit) & 1 };
         let carry = rest >> 127;
         rest = (rest << 1) | incoming;
-        quotient = quotient.checked_mul(2).expect("share overflow");
+        quotient = quotient.checked_mul(2)?;
         if carry == 1 || rest >= c {
             rest = rest.wrapping_sub(c);
             quotient += 1;
         }
     }
     if rest >= c - rest {
-        quotient += 1;
+        quotient = quotient.checked_add(1)?;
     }
-    let value = i128::try_from(quotient).expect("share overflow");
-    if negative { -value } else { value }
+    let value = i128::try_from(quotient).ok()?;
+    Some(if negative { -value } else { value })
 }
 
 impl Fine {
@@ -310,7 +321,7 @@ impl Fine {
         if whole.0 == 0 {
             return Fine::ZERO;
         }
-        Fine(mul_div(self.0, part.0, whole.0))
+        Fine(mul_div(self.0, part.0, whole.0).expect("share overflow"))
     }
 }
 
@@ -365,6 +376,17 @@ mod tests {
             assert_eq!(Micros::parse(bad), Err(NumberError::NotDecimal), "{bad}");
         }
         assert_eq!(Micros::parse("99999999999999"), Err(NumberError::TooLarge));
+        // -2^63 has no positive twin: its magnitude would wrap.
+        assert_eq!(Micros::parse("-9223372036854.775808"), Err(NumberError::TooLarge));
+        assert_eq!(Micros::parse("-9223372036854.775807").map(Micros::abs), Ok(Micros(i64::MAX)));
+    }
+
+    #[test]
+    fn what_does_not_fit_128_bits_is_told_and_never_wraps() {
+        let (large, ten) = (10i128.pow(37), 10i128.pow(12));
+        assert_eq!(mul_div(large, ten, ten), Some(large));
+        assert_eq!(mul_div(-large, ten, 1), None);
+        assert_eq!(mul_div(i128::MAX, 2, 4), Some(i128::MAX / 2 + 1));
     }
 
     #[test]
@@ -388,7 +410,7 @@ mod tests {
         fn wide_share_equals_narrow_share(a in -1_000_000_000_000i128..1_000_000_000_000, b in 0i128..1_000_000_000_000, c in 1i128..1_000_000_000_000) {
             let narrow = div_half_away(a * b, c);
             // Scaling both b and c by 10^15 forces the 256-bit road and changes nothing.
-            prop_assert_eq!(mul_div(a * 1_000_000_000, b * 1_000_000_000_000_000, c * 1_000_000_000_000_000_000_000_000), narrow);
+            prop_assert_eq!(mul_div(a * 1_000_000_000, b * 1_000_000_000_000_000, c * 1_000_000_000_000_000_000_000_000), Some(narrow));
         }
     }
 }

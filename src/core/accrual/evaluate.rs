@@ -3,14 +3,14 @@
 use super::evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};
 use super::spread;
 use super::steps::Step;
-use crate::core::agreement::{AgreementVersion, Bound, Measure, NegativePolicy, QualifierScope, Rule, Term};
+use crate::core::agreement::{AgreementVersion, Bound, Measure, NegativePolicy, QualifierScope, Rule, Term, Tier};
 use crate::core::allocation;
 use crate::core::matching::{BASE, QUALIFIER, Sums, term_calendar, whole_validity};
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
 use crate::core::terms::fixed;
 use crate::core::terms::ladder::Ladder;
-use crate::core::terms::volume::{Amounts, VolumeRule};
+use crate::core::terms::volume::{Amounts, VolumeRule, snap};
 use chrono::NaiveDate;
 use foldhash::{HashMap, HashMapExt};
 
@@ -42,6 +42,21 @@ pub fn evaluate_to_date(
 ) -> Evaluation {
     let kept: Vec<Entry> = entries.iter().filter(|e| e.bucket <= cutoff).copied().collect();
     evaluate(versions, term_id, period, &kept, calendar)
+}
+
+/// The ladder of one version's term with the bounds that hold in the period: in proportion to its days
+/// with `prorate_bounds`. Empty for terms without tiers.
+pub fn tiers_of_period(
+    versions: &[AgreementVersion],
+    term_id: &str,
+    version: u32,
+    period: Period,
+    calendar: &FiscalCalendar,
+) -> Vec<Tier> {
+    let Some(rules) = Rules::new(versions, term_id, period, calendar) else { return Vec::new() };
+    let of_version = rules.versions.iter().find(|v| v.agreement.version == version);
+    let ladder = of_version.and_then(|v| rules.ladder(v, v.term?));
+    ladder.map(|l| l.tiers_in_period()).unwrap_or_default()
 }
 
 /// Unrounded parts of single lines, in their given order (document date, number, line): they add
@@ -104,17 +119,6 @@ enum VersionRule<'a> {
     Volume(VolumeRule<'a>),
     Fixed(&'a crate::core::agreement::Fixed),
     Gone,
-}
-
-/// Quantities converted backwards (pieces told in boxes) may differ from a whole number in the
-/// last of 16 decimals; no quantity is that fine, so nine decimals are compared.
-fn snap(measure: Measure, figure: Exact) -> Exact {
-    if !matches!(measure, Measure::Quantity | Measure::Weight) {
-        return figure;
-    }
-    let step = 10_000_000;
-    let (low, rest) = (figure.0.div_euclid(step) * step, figure.0.rem_euclid(step));
-    Exact(if rest * 2 >= step { low + step } else { low })
 }
 
 fn value(measure: Measure, slot: usize, sums: &Sums) -> Exact {
@@ -203,6 +207,8 @@ impl<'a> Rules<'a> {
                     Some(ladder) => VersionRule::Volume(VolumeRule {
                         ladder,
                         method: volume.method,
+                        qualifier_measure: volume.qualifier,
+                        base_measure: volume.base,
                         same_measure: volume.qualifier == volume.base,
                         carry: self.carry,
                         qualifier: qualifier_like((volume.qualifier, volume.unit.as_deref())),
@@ -213,15 +219,14 @@ impl<'a> Rules<'a> {
                 _ => VersionRule::Gone,
             })
             .collect();
-        let (measure, _, unit) = measures(self.newest_term);
+        let (measure, base, unit) = measures(self.newest_term);
+        let uncapped =
+            measured.iter().filter_map(|m| Some(value(measures(self.versions[m.version].term?).1, BASE, &m.entry.sums)));
         Totals {
             rules,
             qualifier: qualifier_like((measure, unit)),
-            base: measured.iter().map(|m| m.amounts.base).sum(),
-            uncapped_base: measured
-                .iter()
-                .filter_map(|m| Some(value(measures(self.versions[m.version].term?).1, BASE, &m.entry.sums)))
-                .sum(),
+            base: snap(base, measured.iter().map(|m| m.amounts.base).sum()),
+            uncapped_base: snap(base, uncapped.sum()),
             lines: measured.iter().map(|m| m.entry.sums.lines).sum(),
         }
     }
@@ -255,7 +260,7 @@ impl<'a> Rules<'a> {
                 VersionRule::Gone => false,
             };
             let by_itself = match own {
-                VersionRule::Volume(rule) => rule.earned_by(part.amounts.base),
+                VersionRule::Volume(rule) => rule.earned_by(before.0.base, so_far.base),
                 VersionRule::Fixed(_) | VersionRule::Gone => Fine::ZERO,
             };
             // An amount for the whole period is paid once: by the newest version that ruled a line.
@@ -351,7 +356,8 @@ impl<'a> Rules<'a> {
                 continue;
             }
             let number = version.agreement.version;
-            let base: Exact = own().map(|(m, _)| m.amounts.base).sum();
+            let measure = version.term.map_or(Measure::NetAmount, |t| measures(t).1);
+            let base = snap(measure, own().map(|(m, _)| m.amounts.base).sum());
             let unrounded: Fine = own().map(|(_, part)| *part).sum();
             let (qualifier, tier) = match rule {
                 VersionRule::Volume(rule) => {
@@ -424,8 +430,9 @@ impl<'a> Rules<'a> {
         digits: u32,
     ) -> Vec<PartnerFigure> {
         let together = self.newest.qualifier_scope == QualifierScope::Agreement;
+        let (qualifier_measure, base_measure, _) = measures(self.newest_term);
         let bases: Vec<Exact> =
-            by_partner.iter().map(|own| own.iter().map(|i| measured[*i].amounts.base).sum::<Exact>()).collect();
+            by_partner.iter().map(|own| snap(base_measure, own.iter().map(|i| measured[*i].amounts.base).sum())).collect();
         let whole: Exact = bases.iter().map(|b| b.clamp_positive()).sum();
         let shares: Vec<Fine> =
             bases.iter().map(|base| if together { unrounded.share(base.clamp_positive(), whole) } else { unrounded }).collect();
@@ -453,6 +460,7 @@ impl<'a> Rules<'a> {
                 .map(|((bucket, unrounded), earned)| BucketShare { bucket, unrounded, earned })
                 .collect();
             let earned = rounded[place];
+            let qualifier = snap(qualifier_measure, qualifier);
             figures.push(PartnerFigure { partner_id: *partner, qualifier, base, unrounded: share, earned, buckets });
         }
         figures

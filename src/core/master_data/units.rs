@@ -1,9 +1,10 @@
 //! Units: exact fractions and the way from one unit to another (case 19).
 //!
-//! A factor is never rounded and never guessed; several steps multiply as fractions.
+//! A factor is never rounded and never guessed; several steps multiply as fractions. A chain whose
+//! fraction or quantity does not fit is told as such, never wrapped.
 
 use super::{Conversion, latest};
-use crate::core::number::{Exact, Factor, Micros, div_half_away};
+use crate::core::number::{Exact, Factor, Micros, mul_div};
 use chrono::NaiveDate;
 
 /// A quantity factor as an exact fraction.
@@ -25,19 +26,22 @@ impl Ratio {
         let divisor = a.max(1);
         Ratio { num: num / divisor, den: den / divisor }
     }
-    fn times(self, other: Ratio) -> Ratio {
+    /// `None` where the fraction of a long chain is too fine to be held exactly.
+    fn times(self, other: Ratio) -> Option<Ratio> {
         let left = Ratio::new(self.num, other.den);
         let right = Ratio::new(other.num, self.den);
-        Ratio::new(left.num * right.num, left.den * right.den)
+        Some(Ratio::new(left.num.checked_mul(right.num)?, left.den.checked_mul(right.den)?))
     }
     /// The quantity in the other unit; half away from zero in the 16th decimal where a division
-    /// does not come out even.
-    pub fn apply(self, quantity: Micros) -> Exact {
-        Exact(div_half_away(i128::from(quantity.0) * 10_000_000_000 * self.num, self.den))
+    /// does not come out even. `None` past the range.
+    pub fn apply(self, quantity: Micros) -> Option<Exact> {
+        mul_div(quantity.exact().0, self.num, self.den).map(Exact)
     }
-    /// The quantity in the other unit times a weight per unit.
-    pub fn apply_weight(self, quantity: Micros, weight: Micros) -> Exact {
-        Exact(div_half_away(i128::from(quantity.0) * i128::from(weight.0) * 10_000 * self.num, self.den))
+    /// The quantity in the other unit times a weight per unit; `None` past the range.
+    pub fn apply_weight(self, quantity: Micros, weight: Micros) -> Option<Exact> {
+        // Micro-units twice are 10^-12; the running sums hold 10^-16.
+        let scaled = self.times(Ratio::new(10i128.pow(Exact::SCALE - 2 * Micros::SCALE), 1))?;
+        mul_div(i128::from(quantity.0) * i128::from(weight.0), scaled.num, scaled.den).map(Exact)
     }
 }
 
@@ -65,7 +69,7 @@ pub(super) fn find_ratio(lists: &[&[Conversion]], from: &str, to: &str, day: Nai
                 } else {
                     None
                 };
-                if let Some((other, ratio)) = step {
+                if let Some((other, Some(ratio))) = step {
                     if other == to {
                         return Some(ratio);
                     }

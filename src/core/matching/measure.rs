@@ -34,6 +34,7 @@ pub(super) enum Refusal<'m> {
     NoWeight,
     NoGross,
     NoCost,
+    TooLarge,
 }
 
 impl Refusal<'_> {
@@ -59,6 +60,7 @@ impl Refusal<'_> {
             Refusal::NoWeight => "no-weight",
             Refusal::NoGross => "no-gross-amount",
             Refusal::NoCost => "no-cost",
+            Refusal::TooLarge => "figure-too-large",
         }
     }
     /// Whether a person has to decide before settlements of the agreement may go out.
@@ -71,6 +73,7 @@ impl Refusal<'_> {
                 | Refusal::NoWeight
                 | Refusal::NoGross
                 | Refusal::NoCost
+                | Refusal::TooLarge
         )
     }
     /// The reason for people, a lowercase fragment.
@@ -98,6 +101,32 @@ impl Refusal<'_> {
             Refusal::NoWeight => "the item has no weight or base unit on that day".to_owned(),
             Refusal::NoGross => "the line has no gross amount".to_owned(),
             Refusal::NoCost => "the line has no cost amount".to_owned(),
+            Refusal::TooLarge => format!(
+                "its figure in the term's unit or currency is past {}: check quantity {} {}, amount {} and the factors",
+                Micros(i64::MAX).to_text(0),
+                line.quantity,
+                line.unit,
+                line.net_amount
+            ),
+        }
+    }
+}
+
+/// What discounts of a document add up to.
+#[derive(Clone, Copy)]
+enum Sum {
+    Of(Micros),
+    /// A discount line does not name the amount.
+    Absent,
+    TooLarge,
+}
+
+impl Sum {
+    fn add(self, amount: Option<Micros>) -> Self {
+        match (self, amount) {
+            (Sum::Of(sum), Some(amount)) => sum.checked_add(amount).map_or(Sum::TooLarge, Sum::Of),
+            (Sum::TooLarge, _) => Sum::TooLarge,
+            _ => Sum::Absent,
         }
     }
 }
@@ -105,8 +134,8 @@ impl Refusal<'_> {
 /// Document discounts of one document and how they spread over its goods lines by net amount.
 pub(super) struct Discount {
     currency: Currency,
-    net: Micros,
-    gross: Option<Micros>,
+    net: Sum,
+    gross: Sum,
     goods_net: i128,
     /// By goods line: its id and the goods' net amount before and after it, in line order.
     steps: Vec<(i64, i128, i128)>,
@@ -139,8 +168,8 @@ impl Discount {
         }
         Some(Discount {
             currency,
-            net: discounts().map(|l| l.net_amount).sum(),
-            gross: discounts().map(|l| l.gross_amount).sum::<Option<Micros>>(),
+            net: discounts().fold(Sum::Of(Micros::ZERO), |sum, l| sum.add(Some(l.net_amount))),
+            gross: discounts().fold(Sum::Of(Micros::ZERO), |sum, l| sum.add(l.gross_amount)),
             goods_net: total,
             steps,
         })
@@ -151,15 +180,23 @@ impl Discount {
     }
     /// The part of an amount that goes with a goods line, in the agreement's currency. The parts of
     /// all goods lines add up exactly.
-    fn share(&self, line: &Line, amount: Micros, rate: Factor) -> Exact {
+    fn share(&self, line: &Line, amount: Sum, rate: Factor) -> Result<Exact, Refusal<'static>> {
+        let whole = match amount {
+            Sum::Of(amount) => amount.times(rate),
+            Sum::Absent => return Ok(Exact::ZERO),
+            Sum::TooLarge => return Err(Refusal::TooLarge),
+        };
         if self.goods_net == 0 {
-            return Exact::ZERO;
+            return Ok(Exact::ZERO);
         }
-        let Some((_, before, after)) = self.steps.iter().find(|s| s.0 == line.id) else { return Exact::ZERO };
-        let whole = amount.times(rate);
-        let upto = |part: i128| whole.share(Exact(part), Exact(self.goods_net));
-        upto(*after) - upto(*before)
+        let Some((_, before, after)) = self.steps.iter().find(|s| s.0 == line.id) else { return Ok(Exact::ZERO) };
+        let upto = |part: i128| whole.checked_share(Exact(part), Exact(self.goods_net)).ok_or(Refusal::TooLarge);
+        add(upto(*after)?, -upto(*before)?)
     }
+}
+
+fn add(a: Exact, b: Exact) -> Result<Exact, Refusal<'static>> {
+    a.checked_add(b).ok_or(Refusal::TooLarge)
 }
 
 /// What the measures of one line need.
@@ -191,39 +228,40 @@ impl Measuring<'_> {
     fn value(&self, term: &CompiledTerm, measure: Measure, converted: &mut bool) -> Result<Exact, Refusal<'static>> {
         let line = self.line;
         let spread = self.discount.filter(|_| term.spreads_discounts() && line.line_kind == LineKind::Goods);
-        match measure {
+        let discount = |rate, of: fn(&Discount) -> Sum| spread.map_or(Ok(Exact::ZERO), |d| d.share(line, of(d), rate));
+        let figure = match measure {
             Measure::NetAmount => {
                 let rate = self.rate(converted)?;
-                Ok(line.net_amount.times(rate) + spread.map_or(Exact::ZERO, |d| d.share(line, d.net, rate)))
+                add(line.net_amount.times(rate), discount(rate, |d| d.net)?)?
             }
             Measure::GrossAmount => {
                 let rate = self.rate(converted)?;
                 let gross = line.gross_amount.ok_or(Refusal::NoGross)?;
-                let discount = spread.and_then(|d| d.gross.map(|amount| d.share(line, amount, rate)));
-                Ok(gross.times(rate) + discount.unwrap_or_default())
+                add(gross.times(rate), discount(rate, |d| d.gross)?)?
             }
             Measure::Margin => {
                 let rate = self.rate(converted)?;
                 let cost = line.cost_amount.ok_or(Refusal::NoCost)?;
-                let discount = spread.map_or(Exact::ZERO, |d| d.share(line, d.net, rate));
-                Ok(line.net_amount.times(rate) + discount - cost.times(rate))
+                add(add(line.net_amount.times(rate), -cost.times(rate))?, discount(rate, |d| d.net)?)?
             }
             Measure::Quantity => match term.unit.as_deref() {
-                None => Ok(line.quantity.exact()),
-                Some(unit) if unit == &*line.unit => Ok(line.quantity.exact()),
-                Some(_) if term.unit_match == UnitMatch::Exact => Err(Refusal::OtherUnit),
-                Some(unit) => Ok(self.ratio(unit, converted)?.apply(line.quantity)),
+                None => line.quantity.exact(),
+                Some(unit) if unit == &*line.unit => line.quantity.exact(),
+                Some(_) if term.unit_match == UnitMatch::Exact => return Err(Refusal::OtherUnit),
+                Some(unit) => self.ratio(unit, converted)?.apply(line.quantity).ok_or(Refusal::TooLarge)?,
             },
             Measure::Weight => {
                 let item = line.item_id.and_then(|id| self.master.item(id)).ok_or(Refusal::NoWeight)?;
                 let fact = self.master.item_fact(item, self.conversion_day).ok_or(Refusal::NoWeight)?;
                 let weight = fact.weight.ok_or(Refusal::NoWeight)?;
                 let base_unit = fact.base_unit.as_deref().ok_or(Refusal::NoWeight)?;
-                Ok(self.ratio(base_unit, converted)?.apply_weight(line.quantity, weight))
+                self.ratio(base_unit, converted)?.apply_weight(line.quantity, weight).ok_or(Refusal::TooLarge)?
             }
             // Counted per document, not per line.
-            Measure::DocumentCount => Ok(Exact::ZERO),
-        }
+            Measure::DocumentCount => Exact::ZERO,
+        };
+        // What one line may add is what a figure may be: a thousand million such lines still sum up.
+        figure.checked_micros().map(|_| figure).ok_or(Refusal::TooLarge)
     }
 
     fn rate(&self, converted: &mut bool) -> Result<Factor, Refusal<'static>> {

@@ -95,7 +95,7 @@ pub struct LineProblem {
     /// Partner on the line.
     pub partner_id: i64,
     /// Stable code: `no-rate`, `no-conversion`, `no-weight`, `no-gross-amount`, `no-cost`,
-    /// `discount-without-goods`, `return-without-reference`, `original-not-found`.
+    /// `figure-too-large`, `discount-without-goods`, `return-without-reference`, `original-not-found`.
     pub code: &'static str,
     /// Whether the line is left out until it is resolved, and settlements wait.
     pub blocking: bool,

@@ -51,6 +51,11 @@ impl<'a> Ladder<'a> {
         let written = self.tiers.get(index).map_or(Exact::ZERO, |t| t.from.exact());
         written.share(Exact(i128::from(self.part_days)), Exact(i128::from(self.whole_days)))
     }
+    /// The tiers with their bounds in this period, rounded to micro-units where days do not divide them.
+    pub fn tiers_in_period(&self) -> Vec<Tier> {
+        let bounds = (0..self.tiers.len()).map(|i| self.bound(i).to_micros());
+        self.tiers.iter().zip(bounds).map(|(tier, from)| Tier { from, ..tier.clone() }).collect()
+    }
     /// Whether the qualifier reaches a tier.
     pub fn reached(&self, qualifier: Exact, index: usize) -> bool {
         let Some(tier) = self.tiers.get(index) else { return false };

@@ -4,7 +4,7 @@
 //! the parts of a period add up to its unrounded benefit whatever the order of arrival was.
 
 use super::ladder::{Ladder, pay};
-use crate::core::agreement::{Benefit, Method};
+use crate::core::agreement::{Benefit, Measure, Method};
 use crate::core::number::{Exact, Fine};
 
 /// One running sum or line, measured.
@@ -16,6 +16,18 @@ pub struct Amounts {
     pub base: Exact,
 }
 
+/// Quantities converted backwards (pieces told in boxes) may differ from a whole number in the
+/// last of 16 decimals; no quantity is that fine, so nine decimals count. Every figure that is compared,
+/// divided or multiplied goes through here, never the single entry: three thirds of a box are a box.
+pub fn snap(measure: Measure, figure: Exact) -> Exact {
+    if !matches!(measure, Measure::Quantity | Measure::Weight) {
+        return figure;
+    }
+    let step = 10_000_000;
+    let rest = figure.0.rem_euclid(step);
+    Exact(if rest * 2 >= step { figure.0 - rest + step } else { figure.0 - rest })
+}
+
 /// The volume rule of one version, with the period's totals.
 #[derive(Clone, Copy, Debug)]
 pub struct VolumeRule<'a> {
@@ -23,6 +35,10 @@ pub struct VolumeRule<'a> {
     pub ladder: Ladder<'a>,
     /// Retrospective or marginal.
     pub method: Method,
+    /// What picks the tier.
+    pub qualifier_measure: Measure,
+    /// What the benefit multiplies.
+    pub base_measure: Measure,
     /// Qualifier and base are the same figure, so that slices can be read off the base.
     pub same_measure: bool,
     /// Whether net returns earn a negative benefit.
@@ -47,8 +63,10 @@ impl VolumeRule<'_> {
         self.method == Method::Retrospective && matches!(self.benefit(), Some(Benefit::Amount(_) | Benefit::PerIncrement { .. }))
     }
 
-    /// What an entry earns by itself, given the period's totals.
-    pub fn earned_by(&self, base: Exact) -> Fine {
+    /// What an entry earns by itself, given the period's totals and the running base before and
+    /// after it.
+    pub fn earned_by(&self, before: Exact, after: Exact) -> Fine {
+        let base = snap(self.base_measure, after) - snap(self.base_measure, before);
         let by_itself = |benefit: Option<&Benefit>| match benefit {
             Some(benefit @ (Benefit::Rate(_) | Benefit::PerUnit(_))) => pay(benefit, base),
             _ => Fine::ZERO,
@@ -69,6 +87,8 @@ impl VolumeRule<'_> {
     /// an entry's part is the difference between two positions. `so_far` adds up the entries of all
     /// versions.
     pub fn earned_until(&self, so_far: Amounts) -> Fine {
+        let so_far =
+            Amounts { qualifier: snap(self.qualifier_measure, so_far.qualifier), base: snap(self.base_measure, so_far.base) };
         match self.method {
             Method::Retrospective => match (self.tier(), self.benefit()) {
                 (Some(tier), Some(Benefit::Amount(amount))) if self.ladder.reached(so_far.qualifier, tier) => amount.fine(),

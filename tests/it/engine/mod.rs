@@ -3,6 +3,7 @@
 
 mod cases;
 mod examples;
+mod limits;
 mod matching;
 mod properties;
 mod world;
