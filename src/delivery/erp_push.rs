@@ -79,6 +79,10 @@ pub trait MemoRows: Sync {
     fn open(&self) -> impl Future<Output = Result<Vec<MemoRow>, Self::Error>> + Send;
     /// The memo of a settlement, as it was approved.
     fn request(&self, row: &MemoRow) -> impl Future<Output = Result<MemoRequest, Self::Error>> + Send;
+    /// Whether the process was asked to stop: nothing new is begun, what was begun is written down.
+    fn stopping(&self) -> bool {
+        false
+    }
     /// Changes the row if it still is in state `from` and the run still holds its lease; `false`
     /// otherwise. The statement that marks `sent` is the one that checks the fencing token.
     fn change(
@@ -200,6 +204,9 @@ impl<R: MemoRows, P: MemoPort> ErpPush<'_, R, P> {
             total.confirmed += pass.confirmed;
             total.problems = pass.problems;
             total.next_due = pass.next_due;
+            if self.rows.stopping() {
+                return Ok(total);
+            }
             match pass.next_due {
                 Some(due) if due <= deadline => match clock {
                     Clock::Manual(_) => clock.set(due.max(clock.now())),
@@ -220,6 +227,9 @@ impl<R: MemoRows, P: MemoPort> ErpPush<'_, R, P> {
         let mut failures: BTreeMap<&str, u32> = BTreeMap::new();
         let open = self.rows.open().await?;
         for row in &open {
+            if self.rows.stopping() {
+                break;
+            }
             if let Some(not_before) = row.not_before.filter(|at| *at > now) {
                 report.due(not_before);
                 report.problems.insert(row.settlement_id, waiting(row, not_before));

@@ -116,6 +116,10 @@ pub trait MailRows: Sync {
     fn due(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Vec<MailRow>, Self::Error>> + Send;
     /// Earliest `next_attempt_at` of the rows in `later`.
     fn next_due(&self) -> impl Future<Output = Result<Option<DateTime<Utc>>, Self::Error>> + Send;
+    /// Whether the process was asked to stop: nothing new is begun, what was begun is written down.
+    fn stopping(&self) -> bool {
+        false
+    }
     /// Changes the row if it still is in state `from`; `false` when somebody else was faster.
     fn change(&self, id: i64, from: MailState, change: &MailChange) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 }
@@ -272,6 +276,9 @@ impl<R: MailRows, C: MailContent> Outbox<'_, R, C> {
         let mut report = OutboxReport::default();
         let mut unreachable = 0;
         for row in self.rows.due(now()).await.map_err(OutboxError::Rows)? {
+            if self.rows.stopping() {
+                break;
+            }
             match self.attempt(&row, now(), &mut report).await? {
                 Reached::Server => unreachable = 0,
                 Reached::Nobody(reason) => {

@@ -68,13 +68,16 @@ impl MailRows for Rows<'_> {
         Ok(self.store.read().await?.mails_in("later").await?.into_iter().filter_map(|m| m.next_attempt_at).min())
     }
 
+    fn stopping(&self) -> bool {
+        self.lease.is_some_and(|lease| lease.check().is_err())
+    }
+
     async fn change(&self, id: i64, from: MailState, change: &MailChange) -> Result<bool, RowsError> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
+        // Whoever still holds the run writes down what the server said, also when asked to stop.
         if let Some(lease) = self.lease
-            && (lease.is_lost()
-                || (from != MailState::Sending && lease.check().is_err())
-                || !tx.holds_lease(lease.run_id, lease.token).await?)
+            && (lease.is_lost() || !tx.holds_lease(lease.run_id, lease.token).await?)
         {
             return Err(RowsError::LeaseLost);
         }

@@ -29,6 +29,8 @@ pub mod settled;
 pub mod snapshot;
 pub mod stages;
 pub mod statements;
+#[cfg(test)]
+mod stop_tests;
 
 use crate::clock::Clock;
 use crate::config::Workspace;

@@ -23,9 +23,15 @@ pub const CREDIT_MEMO: &str = "credit-memo";
 
 /// Pushes everything that is approved and not held.
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
+    if request.dry_run {
+        let planned = plan(runtime, request.business_day, lease).await?;
+        let detail = format!("{planned} would be handed to the outbox; a dry run pushes nothing");
+        return Ok(StageOutcome { count_in: planned, detail, ..StageOutcome::default() });
+    }
     let planned = plan(runtime, request.business_day, lease).await?;
     let report = deliver(runtime, request.business_day, lease).await?;
     let exceptions = record(runtime, request.business_day, &report).await?;
+    lease.check()?;
     Ok(StageOutcome {
         count_in: planned,
         count_out: i64::from(report.confirmed),
@@ -229,7 +235,7 @@ async fn record(runtime: &Runtime, business_day: NaiveDate, report: &PushReport)
 }
 
 #[derive(Debug, thiserror::Error)]
-enum RowsError {
+pub(super) enum RowsError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the lease of this run was lost")]
@@ -239,10 +245,10 @@ enum RowsError {
 }
 
 /// The outbox on the store.
-struct Rows<'a> {
-    runtime: &'a Runtime,
-    lease: &'a Lease,
-    business_day: NaiveDate,
+pub(super) struct Rows<'a> {
+    pub(super) runtime: &'a Runtime,
+    pub(super) lease: &'a Lease,
+    pub(super) business_day: NaiveDate,
 }
 
 impl MemoRows for Rows<'_> {
@@ -274,13 +280,18 @@ impl MemoRows for Rows<'_> {
         serde_json::from_str(&stored.request).map_err(|e| RowsError::Unreadable(e.to_string()))
     }
 
+    fn stopping(&self) -> bool {
+        self.lease.check().is_err()
+    }
+
     async fn change(&self, settlement_id: i64, from: PushState, change: &MemoChange) -> Result<bool, RowsError> {
         if change.remote_id.is_some() && change.state == PushState::Sent {
             fault_point("memo:created-not-noted");
         }
         let now: DateTime<Utc> = self.runtime.clock.now();
         let mut tx = self.runtime.store.begin().await?;
-        if self.lease.check().is_err() || !tx.holds_lease(self.lease.run_id, self.lease.token).await? {
+        // Whoever still holds the run writes down what the ERP did, also when asked to stop.
+        if self.lease.is_lost() || !tx.holds_lease(self.lease.run_id, self.lease.token).await? {
             return Err(RowsError::LeaseLost);
         }
         let Some(settlement) = tx.lock_settlement(settlement_id).await? else { return Ok(false) };
@@ -319,10 +330,15 @@ impl MemoRows for Rows<'_> {
     }
 }
 
-/// Clearing entries: what is paid is no longer accrued.
+/// Clearing entries: what is paid is no longer accrued. Only what is missing, so that saying it twice books it once.
 async fn release(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow, business_day: NaiveDate) -> PipelineResult<()> {
-    let parts = tx.settlement_parts(settlement.id).await?;
-    let cleared = tx.cleared_by_settlement(&settlement.agreement).await?;
-    let wanted = parts.iter().map(|part| (settled::key_of(part), -Micros(part.amount_u)));
-    settled::clear(runtime, tx, settlement, wanted, &cleared, business_day, &format!("paid by {}", settlement.reference)).await
+    let mut missing: BTreeMap<settled::Key, Micros> = BTreeMap::new();
+    for part in tx.settlement_parts(settlement.id).await? {
+        *missing.entry(settled::key_of(&part)).or_default() -= Micros(part.amount_u);
+    }
+    for (_, part) in tx.cleared_by_settlement(&settlement.agreement).await?.iter().filter(|(id, _)| *id == settlement.id) {
+        *missing.entry(settled::key_of(part)).or_default() -= Micros(part.amount_u);
+    }
+    missing.retain(|_, amount| !amount.is_zero());
+    settled::clear(runtime, tx, settlement, missing, business_day, &format!("paid by {}", settlement.reference)).await
 }
