@@ -3,10 +3,13 @@
 use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json};
+use crate::config::schedule_file::StatementsOn;
+use crate::core::period::{Period, period_label};
 use crate::pipeline::load;
-use crate::pipeline::run::{RunOutcome, RunRequest, execute};
+use crate::pipeline::run::{Rehearsed, RunOutcome, RunRequest, execute, rehearse};
 use crate::pipeline::stages::Stage;
 use crate::pipeline::statements::month_ends;
+use crate::store::{StageRow, Store};
 use clap::Args;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +25,7 @@ pub struct Run {
     /// Only these stages
     #[arg(long, value_delimiter = ',', value_name = "S,..")]
     steps: Vec<String>,
-    /// Compute and show, change nothing
+    /// Show what the run would do: store, sources, ERP and mail stay as they are
     #[arg(long)]
     dry_run: bool,
 }
@@ -49,13 +52,12 @@ fn stages(words: &[String]) -> Result<Vec<Stage>, Failure> {
 }
 
 pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
-    load::agreements(&app.runtime).await?;
+    if !command.dry_run {
+        load::agreements(&app.runtime).await?;
+    }
     let business_day = command.business_day.unwrap_or_else(|| app.previous_day());
-    let scheduled = app
-        .runtime
-        .workspace
-        .schedule(&command.job)
-        .map(|s| s.schedule.steps.iter().map(|step| step.word().to_owned()).collect::<Vec<_>>());
+    let schedule = app.runtime.workspace.schedule(&command.job);
+    let scheduled = schedule.map(|s| s.schedule.steps.iter().map(|step| step.word().to_owned()).collect::<Vec<_>>());
     // A part of a job does not close the day: under the job's own key it would keep the scheduler
     // from ever doing the rest.
     let job = match (&command.dry_run, command.steps.as_slice()) {
@@ -76,20 +78,79 @@ pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
         stages,
         caught_up: false,
         dry_run: command.dry_run,
-        statements_due: month_ends(&app.runtime, business_day),
+        // As the daemon would: a schedule says whether its job writes statements.
+        statements_due: schedule.is_none_or(|s| s.statements == Some(StatementsOn::MonthEnd))
+            && month_ends(&app.runtime, business_day),
     };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            flag.store(true, Ordering::Release);
-        }
+        asked_to_stop().await;
+        flag.store(true, Ordering::Release);
     });
+    if command.dry_run {
+        let found = rehearse(&app.runtime, &request, stop).await?;
+        print_rehearsed(&found, &request, app);
+        return Ok(if found.settlements.is_empty() && found.exceptions.is_empty() { Done::Clean } else { Done::Waiting });
+    }
     let Some(outcome) = execute(&app.runtime, &request, stop).await? else {
         return Err(Failure::Failed(anyhow::anyhow!("another run is being executed; start it again when that one is done")));
     };
     print(&outcome, app.json);
     Ok(if outcome.open_exceptions > 0 || outcome.waiting_settlements > 0 { Done::Waiting } else { Done::Clean })
+}
+
+/// Ctrl-C, or SIGTERM as a service manager sends it.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+fn print_rehearsed(found: &Rehearsed, request: &RunRequest, app: &App) {
+    if app.json {
+        print_json(found);
+        return;
+    }
+    println!("dry run of {} for {}: nothing is kept, nobody is told", request.job, request.business_day);
+    print_stages(&found.stages);
+    if !found.settlements.is_empty() {
+        println!("\nsettlements as they would stand:");
+        let mut table = Table::new(&["agreement", "payee", "period", "amount", "state", "revision"]);
+        for s in &found.settlements {
+            let period = Period { from: s.period_from, to: s.period_to };
+            table.row(vec![
+                s.agreement.clone(),
+                s.payee.clone(),
+                period_label(period, &app.runtime.settings.calendar),
+                format!("{} {}", s.amount, s.currency),
+                s.state.clone(),
+                s.revision.to_string(),
+            ]);
+        }
+        table.print("");
+    }
+    if !found.exceptions.is_empty() {
+        println!("\nexceptions that would be opened:");
+        let mut table = Table::new(&["code", "about", "what is wrong"]);
+        for e in &found.exceptions {
+            table.row(vec![e.code.clone(), e.subject.clone(), e.message.clone()]);
+        }
+        table.print("");
+    }
+    match app.store() {
+        Store::Sqlite { .. } => println!("\nit was computed on a copy of the database, which is removed"),
+        Store::Postgres(_) | Store::Rehearsal(_) => {
+            println!("\nit was computed in one transaction, which is rolled back; others that write waited for it");
+        }
+    }
 }
 
 fn print(outcome: &RunOutcome, json: bool) {
@@ -98,8 +159,18 @@ fn print(outcome: &RunOutcome, json: bool) {
         return;
     }
     println!("{} {} attempt {}: {}", outcome.run.job, outcome.run.run_key, outcome.run.attempt, outcome.run.state);
+    print_stages(&outcome.stages);
+    if outcome.open_exceptions > 0 {
+        println!("{} open exceptions: rebated exception list", outcome.open_exceptions);
+    }
+    if outcome.waiting_settlements > 0 {
+        println!("{} settlements wait for approval: rebated settlement list", outcome.waiting_settlements);
+    }
+}
+
+fn print_stages(stages: &[StageRow]) {
     let mut table = Table::new(&["stage", "in", "out", "exceptions", "what happened"]);
-    for s in &outcome.stages {
+    for s in stages {
         table.row(vec![
             s.stage.clone(),
             s.count_in.to_string(),
@@ -109,12 +180,6 @@ fn print(outcome: &RunOutcome, json: bool) {
         ]);
     }
     table.print("no stages");
-    if outcome.open_exceptions > 0 {
-        println!("{} open exceptions: rebated exception list", outcome.open_exceptions);
-    }
-    if outcome.waiting_settlements > 0 {
-        println!("{} settlements wait for approval: rebated settlement list", outcome.waiting_settlements);
-    }
 }
 
 pub async fn list(command: Runs, app: &App) -> Result<Done, Failure> {

@@ -71,8 +71,7 @@ pub async fn run(command: SettlementCommand, app: &App) -> Result<Done, Failure>
                 return Err(Failure::Use(message));
             }
             let day = business_day.unwrap_or_else(|| app.previous_day());
-            let order =
-                propose::Order { business_day: day, maker: &user.name, only: agreement.as_deref(), dry_run: false, lease: None };
+            let order = propose::Order { business_day: day, maker: &user.name, only: agreement.as_deref(), lease: None };
             let outcome = propose::propose(&app.runtime, &order).await?;
             println!("{}", outcome.detail);
             Ok(Done::Clean)

@@ -50,7 +50,9 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         fault_point(&format!("archive:{}", done + 1));
     }
     let through = retry(runtime, request).await?;
-    pull::acknowledge(runtime).await?;
+    if !request.dry_run {
+        pull::acknowledge(runtime).await?;
+    }
     outcome.count_in = rows.rows_in;
     outcome.count_out = total.new + total.changed;
     outcome.detail = format!(

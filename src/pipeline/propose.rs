@@ -31,16 +31,13 @@ pub struct Order<'a> {
     pub maker: &'a str,
     /// One agreement, or all.
     pub only: Option<&'a str>,
-    /// Show what would be done, change nothing.
-    pub dry_run: bool,
     /// The run it belongs to, if it is part of one.
     pub lease: Option<&'a Lease>,
 }
 
 /// Proposes and revises everything that is due.
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
-    let order =
-        Order { business_day: request.business_day, maker: "daemon", only: None, dry_run: request.dry_run, lease: Some(lease) };
+    let order = Order { business_day: request.business_day, maker: "daemon", only: None, lease: Some(lease) };
     propose(runtime, &order).await
 }
 
@@ -75,7 +72,6 @@ pub async fn propose(runtime: &Runtime, order: &Order<'_>) -> PipelineResult<Sta
         let shelf = Shelf { runtime, order, versions: &versions, codes: &codes, merges: merges.as_ref() };
         shelf.propose(&mut tx, agreement, &mut counts).await?;
         match order.lease {
-            _ if order.dry_run => tx.rollback().await?,
             Some(lease) => lease.commit(tx).await?,
             None => tx.commit().await?,
         }

@@ -17,7 +17,9 @@ use futures::future::BoxFuture;
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
     let mut outcome = StageOutcome::default();
     let (mut pages, mut known) = (0, 0);
-    acknowledge(runtime).await?;
+    if !request.dry_run {
+        acknowledge(runtime).await?;
+    }
     for connector in &runtime.workspace.connectors {
         let driver = match Driver::open(connector, &runtime.workspace.dir) {
             Ok(driver) => driver,

@@ -6,8 +6,9 @@
 
 use super::stages::{Stage, StageOutcome};
 use super::{PipelineError, PipelineResult, Runtime};
+use crate::core::money::Currency;
 use crate::owner::{Life, Owner};
-use crate::store::{RunRow, StageRow, Tx};
+use crate::store::{ExceptionFilter, ExceptionRow, RunRow, SettlementRow, StageRow, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +27,8 @@ pub struct RunRequest {
     pub stages: Vec<Stage>,
     /// Whether it makes good a missed night.
     pub caught_up: bool,
-    /// Show what would be done, change nothing.
+    /// Tell nobody outside: sources keep their documents, nothing is pushed, no mail is sent. Set by
+    /// [`rehearse`], which gives the run a store without consequences.
     pub dry_run: bool,
     /// Whether statements are due on this business day.
     pub statements_due: bool,
@@ -56,12 +58,18 @@ pub struct Lease {
     pub token: i64,
     lost: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+    /// Whether nobody else can take the run over: it is done on a store of its own.
+    rehearsed: bool,
 }
 
 impl Lease {
     /// A lease just claimed. `stop` asks for an end between two steps.
     pub fn new(run_id: i64, attempt: i64, token: i64, stop: Arc<AtomicBool>) -> Self {
-        Self { run_id, attempt, token, lost: Arc::new(AtomicBool::new(false)), stop }
+        Self { run_id, attempt, token, lost: Arc::new(AtomicBool::new(false)), stop, rehearsed: false }
+    }
+    /// For a run on a store that is thrown away afterwards.
+    fn of_rehearsal(run_id: i64, stop: Arc<AtomicBool>) -> Self {
+        Self { rehearsed: true, ..Self::new(run_id, 1, 0, stop) }
     }
     /// Whether another process took over. What was sent has to be noted even when the process is to stop.
     pub fn is_lost(&self) -> bool {
@@ -80,7 +88,7 @@ impl Lease {
     /// Commits what was done in the name of the run, if the run is still ours. A process that was
     /// paused past its lease leaves no trace: its successor does the work.
     pub async fn commit(&self, mut tx: Tx) -> PipelineResult<()> {
-        if tx.holds_lease(self.run_id, self.token).await? {
+        if self.rehearsed || tx.holds_lease(self.run_id, self.token).await? {
             return Ok(tx.commit().await?);
         }
         tx.rollback().await?;
@@ -132,8 +140,88 @@ pub async fn release_dead_runs(runtime: &Runtime) -> PipelineResult<Vec<RunRow>>
     Ok(released)
 }
 
+/// What a night would do.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Rehearsed {
+    /// Its stages.
+    pub stages: Vec<StageRow>,
+    /// Settlements that it would propose or revise, as they would stand.
+    pub settlements: Vec<WouldStand>,
+    /// Exceptions that it would open.
+    pub exceptions: Vec<ExceptionRow>,
+}
+
+/// A settlement as it would stand.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct WouldStand {
+    /// Agreement id.
+    pub agreement: String,
+    /// Payee code.
+    pub payee: String,
+    /// First day of the settlement period.
+    pub period_from: NaiveDate,
+    /// Last day.
+    pub period_to: NaiveDate,
+    /// Amount to pay, with the currency's decimals.
+    pub amount: String,
+    /// Currency code.
+    pub currency: String,
+    /// State word.
+    pub state: String,
+    /// Revision.
+    pub revision: i64,
+}
+
+impl From<SettlementRow> for WouldStand {
+    fn from(s: SettlementRow) -> Self {
+        let amount = Currency::parse(&s.currency).map_or_else(|| s.amount().to_string(), |c| c.amount_text(s.amount()));
+        let SettlementRow { agreement, payee, period_from, period_to, currency, state, revision, .. } = s;
+        Self { agreement, payee, period_from, period_to, amount, currency, state, revision }
+    }
+}
+
+/// Carries out a run on a store whose changes are taken back, and tells nobody outside. No run is
+/// recorded and no lease is taken: nothing that anybody else does waits for its key.
+pub async fn rehearse(runtime: &Runtime, request: &RunRequest, stop: Arc<AtomicBool>) -> PipelineResult<Rehearsed> {
+    let rehearsal = runtime.store.rehearse().await?;
+    let trial = Runtime { store: rehearsal.store().clone(), ..runtime.clone() };
+    let request = RunRequest { dry_run: true, ..request.clone() };
+    let result = rehearsed(&trial, &request, stop).await;
+    drop(trial);
+    rehearsal.end().await?;
+    result
+}
+
+async fn rehearsed(trial: &Runtime, request: &RunRequest, stop: Arc<AtomicBool>) -> PipelineResult<Rehearsed> {
+    let mut tx = trial.store.begin().await?;
+    let settlements: Vec<(i64, i64)> = tx.settlements().await?.iter().map(|s| (s.id, s.revision)).collect();
+    let known: Vec<i64> = tx.exceptions(&ExceptionFilter::default()).await?.iter().map(|e| e.id).collect();
+    let run = tx.request_run(&request.job, &request.key, request.business_day, false, trial.clock.now()).await?;
+    tx.commit().await?;
+    super::load::agreements(trial).await?;
+    let lease = Lease::of_rehearsal(run.id, stop);
+    let mut stages = Vec::new();
+    for stage in &request.stages {
+        lease.check()?;
+        trial.progress.stage_started(stage.word());
+        let outcome = stage.run(trial, request, &lease).await?;
+        let row = outcome.row(*stage);
+        trial.progress.stage_finished(&row);
+        stages.push(row);
+    }
+    let mut tx = trial.store.read().await?;
+    let mut after = tx.settlements().await?;
+    after.retain(|s| !settlements.contains(&(s.id, s.revision)));
+    let mut exceptions = tx.exceptions(&ExceptionFilter::default()).await?;
+    exceptions.retain(|e| !known.contains(&e.id));
+    Ok(Rehearsed { stages, settlements: after.into_iter().map(WouldStand::from).collect(), exceptions })
+}
+
 /// Executes a run. `Ok(None)` when another run is being executed: the caller queues or gives up.
 pub async fn execute(runtime: &Runtime, request: &RunRequest, stop: Arc<AtomicBool>) -> PipelineResult<Option<RunOutcome>> {
+    if request.dry_run {
+        return Err(PipelineError::Internal("a dry run is rehearsed, not executed".into()));
+    }
     release_dead_runs(runtime).await?;
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
@@ -196,13 +284,7 @@ async fn record(
     outcome: &StageOutcome,
     started: DateTime<Utc>,
 ) -> PipelineResult<StageRow> {
-    let row = StageRow {
-        stage: stage.word().to_owned(),
-        count_in: outcome.count_in,
-        count_out: outcome.count_out,
-        exceptions: outcome.exceptions,
-        detail: outcome.detail.clone(),
-    };
+    let row = outcome.row(stage);
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     if !tx.heartbeat_run(lease.run_id, lease.token, now + runtime.abandon_after, now).await? {

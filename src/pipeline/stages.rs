@@ -2,6 +2,7 @@
 
 use super::run::{Lease, RunRequest};
 use super::{PipelineResult, Runtime, accrue, matching, normalize, propose, pull, push, reconcile, statements};
+use crate::store::StageRow;
 use serde::{Deserialize, Serialize};
 
 crate::core::agreement::words! {
@@ -39,6 +40,19 @@ pub struct StageOutcome {
     pub detail: String,
 }
 
+impl StageOutcome {
+    /// As it is recorded and shown.
+    pub fn row(&self, stage: Stage) -> StageRow {
+        StageRow {
+            stage: stage.word().to_owned(),
+            count_in: self.count_in,
+            count_out: self.count_out,
+            exceptions: self.exceptions,
+            detail: self.detail.clone(),
+        }
+    }
+}
+
 impl Stage {
     /// All stages in their order.
     pub const ALL: [Stage; 8] = [
@@ -54,9 +68,6 @@ impl Stage {
 
     /// Executes the stage.
     pub async fn run(self, runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
-        if request.dry_run && matches!(self, Self::Pull | Self::Push | Self::Statements) {
-            return Ok(StageOutcome { detail: "not in a dry run".into(), ..StageOutcome::default() });
-        }
         match self {
             Self::Pull => pull::run(runtime, request, lease).await,
             Self::Normalize => normalize::run(runtime, request, lease).await,

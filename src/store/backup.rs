@@ -29,7 +29,7 @@ impl Store {
             Self::Sqlite { write, .. } => {
                 sqlx::query("VACUUM INTO $1").bind(to.to_string_lossy().into_owned()).execute(write).await?;
             }
-            Self::Postgres(pool) => {
+            Self::Postgres(pool) | Self::Rehearsal(pool) => {
                 let options = pool.connect_options();
                 let mut command = tokio::process::Command::new("pg_dump");
                 command.arg("--format=custom").arg("--no-owner").arg("--file").arg(to);

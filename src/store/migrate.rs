@@ -34,7 +34,7 @@ impl Store {
         }
         match self {
             Self::Sqlite { write, .. } => migrator(SQLITE).run(write).await?,
-            Self::Postgres(pool) => migrator(POSTGRES).run(pool).await?,
+            Self::Postgres(pool) | Self::Rehearsal(pool) => migrator(POSTGRES).run(pool).await?,
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ mod master;
 mod memo;
 mod migrate;
 mod period;
+mod rehearsal;
 mod run;
 mod settlement;
 mod statement;
@@ -38,6 +39,7 @@ pub use mail::MailRow;
 pub use master::{MasterChange, PartnerHead};
 pub use memo::{ErpMemoRow, MemoOutboxRow};
 pub use migrate::latest_version;
+pub use rehearsal::Rehearsal;
 pub use run::{RunRow, StageRow};
 pub use settlement::{ApprovalRow, SettlementPart, SettlementRow};
 pub use statement::StatementRow;
@@ -111,6 +113,8 @@ pub enum Store {
     },
     /// PostgreSQL.
     Postgres(PgPool),
+    /// PostgreSQL inside one transaction that is never committed: see [`Store::rehearse`].
+    Rehearsal(PgPool),
 }
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves no trace.
@@ -164,26 +168,33 @@ impl Store {
     /// Opens (and for SQLite creates) the database without changing its schema.
     pub async fn connect(url: &str) -> StoreResult<Self> {
         if url.starts_with("sqlite:") {
-            let options = SqliteConnectOptions::from_str(url)?
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                // A ledger must survive power loss: FULL costs one fsync per commit, and commits are few.
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(WRITE_WAIT)
-                .foreign_keys(true)
-                .pragma("cache_size", "-65536")
-                .pragma("temp_store", "memory");
-            let path = options.get_filename().to_path_buf();
-            let write =
-                SqlitePoolOptions::new().max_connections(1).acquire_timeout(WRITE_WAIT).connect_with(options.clone()).await?;
-            let read = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-            Ok(Self::Sqlite { write, read, path })
+            Self::connect_sqlite(SqliteConnectOptions::from_str(url)?.create_if_missing(true)).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options = PgConnectOptions::from_str(url)?.application_name("rebated");
             Ok(Self::Postgres(PgPoolOptions::new().max_connections(8).connect_with(options).await?))
         } else {
             Err(StoreError::Url(mask_url(url)))
         }
+    }
+
+    /// Opens a SQLite file that exists.
+    async fn connect_file(path: &std::path::Path) -> StoreResult<Self> {
+        Self::connect_sqlite(SqliteConnectOptions::new().filename(path)).await
+    }
+
+    async fn connect_sqlite(options: SqliteConnectOptions) -> StoreResult<Self> {
+        let options = options
+            .journal_mode(SqliteJournalMode::Wal)
+            // A ledger must survive power loss: FULL costs one fsync per commit, and commits are few.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(WRITE_WAIT)
+            .foreign_keys(true)
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "memory");
+        let path = options.get_filename().to_path_buf();
+        let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(WRITE_WAIT).connect_with(options.clone()).await?;
+        let read = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        Ok(Self::Sqlite { write, read, path })
     }
 
     /// Opens the database and brings its schema up to date.
@@ -201,7 +212,7 @@ impl Store {
                 Err(error) if is_busy(&error) => Err(StoreError::Busy),
                 Err(error) => Err(error.into()),
             },
-            Self::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await?)),
+            Self::Postgres(pool) | Self::Rehearsal(pool) => Ok(Tx::Postgres(pool.begin().await?)),
         }
     }
 
@@ -210,6 +221,7 @@ impl Store {
         match self {
             Self::Sqlite { read, .. } => Ok(Tx::Sqlite(read.begin().await?)),
             Self::Postgres(pool) => Ok(Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)),
+            Self::Rehearsal(pool) => Ok(Tx::Postgres(pool.begin().await?)),
         }
     }
 
@@ -217,7 +229,7 @@ impl Store {
     pub const fn dialect(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "sqlite",
-            Self::Postgres(_) => "postgres",
+            Self::Postgres(_) | Self::Rehearsal(_) => "postgres",
         }
     }
 
@@ -228,7 +240,7 @@ impl Store {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(pool) | Self::Rehearsal(pool) => pool.close().await,
         }
     }
 }

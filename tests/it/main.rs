@@ -7,6 +7,7 @@ mod compare;
 mod config;
 mod daemon;
 mod drivers;
+mod dry_run;
 mod e2e_mail;
 mod e2e_tryton;
 mod engine;
