@@ -5,7 +5,7 @@
 //! recomputing, never a rebate: earned amounts arrive rounded. Invariants: figures of one partner
 //! only; currencies are never added; the shares of a term's lines add up to its earned amount.
 
-use crate::core::agreement::{Bound, Direction, Measure, Method, Tier};
+use crate::core::agreement::{Direction, Measure, Method, Tier};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::period::Period;
@@ -200,7 +200,7 @@ fn agreement_figures(agreement: AgreementInput) -> Result<AgreementFigures, Prob
     let mut totals = Totals { settled: agreement.settled, ..Totals::default() };
     let mut terms = Vec::with_capacity(agreement.terms.len());
     for term in agreement.terms {
-        let figures = term_figures(&agreement.id, agreement.currency, agreement.bound, term)?;
+        let figures = term_figures(&agreement.id, agreement.currency, term)?;
         totals.earned_in_period += figures.earned_in_period;
         totals.earned += figures.earned;
         totals.booked += figures.booked;
@@ -226,7 +226,7 @@ fn agreement_figures(agreement: AgreementInput) -> Result<AgreementFigures, Prob
     })
 }
 
-fn term_figures(agreement: &str, currency: Currency, bound: Bound, term: TermInput) -> Result<TermFigures, Problem> {
+fn term_figures(agreement: &str, currency: Currency, term: TermInput) -> Result<TermFigures, Problem> {
     if term.tier.is_some_and(|index| index >= term.tiers.len()) {
         return Err(Problem::new(
             "statement-tier",
@@ -251,7 +251,7 @@ fn term_figures(agreement: &str, currency: Currency, bound: Bound, term: TermInp
         .tiers
         .get(next_index)
         .map(|tier| NextTier { tier: tier.clone(), missing: (tier.from - term.qualifier).clamp_positive() });
-    let recipe = recipe(&term, bound, currency.minor_digits());
+    let recipe = recipe(&term, currency.minor_digits());
     Ok(TermFigures {
         id: term.id,
         kind: term.kind,
@@ -297,7 +297,7 @@ fn short_name(name: &str) -> &str {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::agreement::Benefit;
+    use crate::core::agreement::{Benefit, Bound};
     use crate::core::number::Rate;
 
     fn micros(text: &str) -> Micros {
@@ -333,6 +333,7 @@ mod tests {
             base_measure: Measure::NetAmount,
             unit: None,
             method: Method::Retrospective,
+            bound: Bound::Reached,
             tiers: vec![tier("0", "1%"), tier("100000", "2%"), tier("250000", "3.5%")],
             qualifier: micros("120000"),
             qualifier_of_all_partners: false,
@@ -351,7 +352,6 @@ mod tests {
             title: "Volume".into(),
             direction: Direction::Payable,
             currency: Currency::parse(currency).unwrap(),
-            bound: Bound::Reached,
             settled: micros(settled),
             carry_reason: CarryReason::NotDue,
             settlements: vec![],

@@ -89,9 +89,7 @@ pub struct AgreementInput {
     pub direction: Direction,
     /// Currency of all its figures.
     pub currency: Currency,
-    /// How bounds are compared.
-    pub bound: Bound,
-    /// Settled up to now, this agreement, this partner as payee.
+    /// Settled for this partner, whoever was paid, for periods up to the stated one.
     pub settled: Micros,
     /// Why the rest is not settled, where there is a rest.
     pub carry_reason: CarryReason,
@@ -118,7 +116,10 @@ pub struct TermInput {
     pub unit: Option<String>,
     /// Retrospective or marginal.
     pub method: Method,
-    /// The ladder; empty for terms without tiers.
+    /// How bounds are compared.
+    pub bound: Bound,
+    /// The ladder of the version that `tier` is of, with the bounds of this accumulation period; empty
+    /// for terms without tiers.
     pub tiers: Vec<Tier>,
     /// Qualifier up to `as_of`.
     pub qualifier: Micros,

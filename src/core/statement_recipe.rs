@@ -6,6 +6,7 @@
 use crate::core::agreement::{Benefit, Bound, Measure, Method, Tier};
 use crate::core::number::{Fine, Micros};
 use crate::core::statement_input::TermInput;
+use crate::core::terms::ladder::pay;
 use serde::{Deserialize, Serialize};
 
 /// One step of a recipe.
@@ -80,7 +81,7 @@ pub enum RecipeStep {
 }
 
 /// The steps for one term.
-pub fn recipe(term: &TermInput, bound: Bound, minor_digits: u32) -> Vec<RecipeStep> {
+pub fn recipe(term: &TermInput, minor_digits: u32) -> Vec<RecipeStep> {
     let mut steps = Vec::new();
     let mut exact = Fine::ZERO;
     if !term.tiers.is_empty() {
@@ -98,7 +99,7 @@ pub fn recipe(term: &TermInput, bound: Bound, minor_digits: u32) -> Vec<RecipeSt
                 steps.push(RecipeStep::Tier { from: tier.from, benefit: tier.benefit.clone() });
                 exact = match term.method {
                     Method::Retrospective => multiply(term.base, &tier.benefit, &mut steps),
-                    Method::Marginal => slices(term, index, bound, &mut steps),
+                    Method::Marginal => slices(term, index, &mut steps),
                 };
             }
         }
@@ -121,32 +122,19 @@ pub fn recipe(term: &TermInput, bound: Bound, minor_digits: u32) -> Vec<RecipeSt
 }
 
 fn multiply(amount: Micros, benefit: &Benefit, steps: &mut Vec<RecipeStep>) -> Fine {
-    let product = match benefit {
-        Benefit::Rate(rate) => amount.exact().times(*rate),
-        Benefit::PerUnit(price) => amount.exact().times_price(*price),
-        Benefit::Amount(fixed) => {
-            steps.push(RecipeStep::Amount { amount: *fixed });
-            return fixed.fine();
-        }
-        Benefit::PerIncrement { every, amount: each, started } => {
-            let count = if every.0 <= 0 {
-                0
-            } else if *started {
-                amount.0.div_euclid(every.0) + i64::from(amount.0.rem_euclid(every.0) != 0)
-            } else {
-                amount.0.div_euclid(every.0)
-            };
-            Micros(count.saturating_mul(Micros::ONE.0)).exact().times_price(*each)
-        }
-    };
+    if let Benefit::Amount(fixed) = benefit {
+        steps.push(RecipeStep::Amount { amount: *fixed });
+        return fixed.fine();
+    }
+    let product = pay(benefit, amount.exact());
     steps.push(RecipeStep::Multiply { amount, benefit: benefit.clone(), product });
     product
 }
 
 /// Marginal: each tier pays on its own slice of the base. Where base and qualifier differ, the
 /// slices cannot be told from the figures alone and the recipe says so by its `Adjusted` step.
-fn slices(term: &TermInput, reached: usize, bound: Bound, steps: &mut Vec<RecipeStep>) -> Fine {
-    let start = |tier: &Tier| match bound {
+fn slices(term: &TermInput, reached: usize, steps: &mut Vec<RecipeStep>) -> Fine {
+    let start = |tier: &Tier| match term.bound {
         // The n-th unit is the first at the new rate, so n - 1 units lie below.
         Bound::NthUnit => (tier.from - Micros::ONE).clamp_positive(),
         Bound::Reached | Bound::Exceeded => tier.from,
@@ -185,6 +173,7 @@ mod tests {
             base_measure: Measure::NetAmount,
             unit: None,
             method,
+            bound: Bound::Reached,
             tiers,
             qualifier: micros(base),
             qualifier_of_all_partners: false,
@@ -202,11 +191,7 @@ mod tests {
 
     #[test]
     fn a_retrospective_recipe_arrives_at_the_earned_amount() {
-        let steps = recipe(
-            &term(Method::Retrospective, vec![rate("0", "1%"), rate("100", "2.5%")], "1001", Some(1), "25.03"),
-            Bound::Reached,
-            2,
-        );
+        let steps = recipe(&term(Method::Retrospective, vec![rate("0", "1%"), rate("100", "2.5%")], "1001", Some(1), "25.03"), 2);
         assert!(!adjusted(&steps), "{steps:?}");
         assert!(steps.contains(&RecipeStep::Round { exact: Fine::parse("25.025").unwrap(), rounded: micros("25.03") }));
     }
@@ -214,7 +199,7 @@ mod tests {
     #[test]
     fn a_marginal_recipe_has_one_product_for_each_slice() {
         let ladder = vec![rate("0", "1%"), rate("100", "2%"), rate("300", "3%")];
-        let steps = recipe(&term(Method::Marginal, ladder, "350", Some(2), "6.5"), Bound::Reached, 2);
+        let steps = recipe(&term(Method::Marginal, ladder, "350", Some(2), "6.5"), 2);
         let slices: Vec<_> = steps
             .iter()
             .filter_map(|s| match s {
@@ -231,19 +216,30 @@ mod tests {
         let per_unit =
             |from: &str, price: &str| Tier { from: micros(from), benefit: Benefit::PerUnit(micros(price)), back_to_first: false };
         let ladder = vec![per_unit("1", "1.00"), per_unit("101", "1.50")];
-        let steps = recipe(&term(Method::Marginal, ladder, "101", Some(1), "101.5"), Bound::NthUnit, 2);
+        let term = TermInput { bound: Bound::NthUnit, ..term(Method::Marginal, ladder, "101", Some(1), "101.5") };
+        let steps = recipe(&term, 2);
         assert!(!adjusted(&steps), "{steps:?}");
     }
 
     #[test]
+    fn net_returns_give_back_complete_increments_as_the_engine_counts_them() {
+        for (started, earned) in [(false, "-4"), (true, "-4")] {
+            let benefit = Benefit::PerIncrement { every: micros("10"), amount: micros("2"), started };
+            let ladder = vec![Tier { from: micros("0"), benefit, back_to_first: false }];
+            let steps = recipe(&term(Method::Retrospective, ladder, "-25", Some(0), earned), 2);
+            assert!(!adjusted(&steps), "{steps:?}");
+        }
+    }
+
+    #[test]
     fn a_cap_is_said_openly() {
-        let steps = recipe(&term(Method::Retrospective, vec![rate("0", "2%")], "1000", Some(0), "15"), Bound::Reached, 2);
+        let steps = recipe(&term(Method::Retrospective, vec![rate("0", "2%")], "1000", Some(0), "15"), 2);
         assert!(steps.contains(&RecipeStep::Adjusted { computed: micros("20"), earned: micros("15") }));
     }
 
     #[test]
     fn below_the_first_tier_nothing_is_earned() {
-        let steps = recipe(&term(Method::Retrospective, vec![rate("100", "2%")], "50", None, "0"), Bound::Reached, 2);
+        let steps = recipe(&term(Method::Retrospective, vec![rate("100", "2%")], "50", None, "0"), 2);
         assert!(steps.contains(&RecipeStep::NoTier { first: Some(micros("100")) }));
         assert!(!adjusted(&steps));
     }

@@ -70,6 +70,32 @@ pub async fn of(tx: &mut Tx, versions: &[AgreementVersion], merges: Option<&Mast
     Ok(settled)
 }
 
+/// Parts of settlements in any state that count for one partner now, by settlement.
+pub async fn parts_for(
+    tx: &mut Tx,
+    versions: &[AgreementVersion],
+    partner_id: i64,
+) -> PipelineResult<BTreeMap<i64, Vec<SettlementPart>>> {
+    let mut parts: BTreeMap<i64, Vec<SettlementPart>> = BTreeMap::new();
+    let Some(newest) = versions.last() else { return Ok(parts) };
+    let merges = tx.merges().await?;
+    let owners = merges.as_ref().map(|merges| Owners { merges, agreement_ends: ends(versions) });
+    let mut sources = BTreeSet::from([partner_id]);
+    for partner in merges.iter().flat_map(|m| m.partners().iter().map(move |p| (m, p))) {
+        if partner.0.merge_chain(partner.1.id).iter().any(|p| p.id == partner_id) {
+            sources.insert(partner.1.id);
+        }
+    }
+    for source in sources {
+        for (settlement, part) in tx.settled_for(&newest.id, source).await? {
+            if owners.as_ref().map_or(source, |owners| owners.of(&part)) == partner_id {
+                parts.entry(settlement).or_default().push(part);
+            }
+        }
+    }
+    Ok(parts)
+}
+
 /// Moves in the ledger what payments cleared to the partners that they count for now. Run again it
 /// finds nothing to do.
 pub async fn follow_merges(
@@ -99,48 +125,39 @@ pub async fn follow_merges(
     }
     let cleared = tx.cleared_by_settlement(&newest.id).await?;
     for (settlement, parts) in moves {
-        let wanted = parts.iter().map(|part| {
+        let mut missing: BTreeMap<Key, Micros> = BTreeMap::new();
+        for part in &parts {
             let mut key = key_of(part);
             key.0 = owners.of(part);
-            (key, -Micros(part.amount_u))
-        });
+            *missing.entry(key).or_default() -= Micros(part.amount_u);
+        }
+        for (_, part) in cleared.iter().filter(|(id, _)| *id == settlement.id) {
+            *missing.entry(key_of(part)).or_default() -= Micros(part.amount_u);
+        }
+        missing.retain(|_, amount| !amount.is_zero());
         let why = format!("paid by {}, counted where the merged partner's history is", settlement.reference);
-        clear(runtime, tx, settlement, wanted, &cleared, business_day, &why).await?;
+        clear(runtime, tx, settlement, missing, business_day, &why).await?;
     }
     Ok(())
 }
 
-/// Brings the clearing entries of a settlement to what is `wanted`: what is paid is no longer accrued. Only what is
-/// missing is appended, so that saying it twice books it once, in the month of the business day or the
-/// first open one after it.
+/// Appends clearing entries: what is paid is no longer accrued. They go into the month of the business
+/// day, or the first open one after it.
 pub async fn clear(
     runtime: &Runtime,
     tx: &mut Tx,
     settlement: &SettlementRow,
-    wanted: impl Iterator<Item = (Key, Micros)>,
-    cleared: &[(i64, SettlementPart, i64)],
+    amounts: BTreeMap<Key, Micros>,
     business_day: NaiveDate,
     why: &str,
 ) -> PipelineResult<()> {
-    let mut missing: BTreeMap<Key, Micros> = BTreeMap::new();
-    let mut last: BTreeMap<Key, i64> = BTreeMap::new();
-    for (key, amount) in wanted {
-        *missing.entry(key).or_default() += amount;
-    }
-    for (_, part, entries) in cleared.iter().filter(|(id, _, _)| *id == settlement.id) {
-        *missing.entry(key_of(part)).or_default() -= Micros(part.amount_u);
-        last.insert(key_of(part), *entries);
-    }
     let calendar = &runtime.settings.calendar;
     let closed: BTreeSet<NaiveDate> = tx.closed_periods_for_booking().await?.into_iter().collect();
     let month = open_month(calendar.month_start(business_day), &|month| !closed.contains(&month), calendar);
-    let entries: Vec<NewEntry> = missing
+    let entries: Vec<NewEntry> = amounts
         .into_iter()
-        .filter(|(_, amount)| !amount.is_zero())
-        .map(|(key, amount)| (last.get(&key).copied().unwrap_or(0) + 1, key, amount))
-        .map(|(seq, (partner_id, term, period_from, period_to, part), amount)| NewEntry {
+        .map(|((partner_id, term, period_from, period_to, part), amount)| NewEntry {
             partner_id,
-            seq,
             agreement: settlement.agreement.clone(),
             version: 0,
             term,

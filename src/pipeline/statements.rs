@@ -4,8 +4,9 @@ use super::counted;
 use super::figures::{self, KeyFigure};
 use super::run::{Lease, RunRequest, fault_point};
 use super::stages::{Stage, StageOutcome};
-use super::{PipelineError, PipelineResult, Runtime, accrue};
+use super::{PipelineError, PipelineResult, Runtime, accrue, settled};
 use crate::config::MailTransportConfig;
+use crate::core::accrual::tiers_of_period;
 use crate::core::agreement::{AgreementVersion, Measure, Method, Rule};
 use crate::core::hash::sha256_hex;
 use crate::core::matching::{term_calendar, whole_validity};
@@ -20,7 +21,7 @@ use crate::core::statement::{
 use crate::delivery::mail::{FolderTransport, MailTransport, SmtpSettings, SmtpTransport};
 use crate::delivery::outbox::{self, MailPauses, Outbox, OutboxReport};
 use crate::delivery::statement::render;
-use crate::store::{ExceptionFilter, MailRow, NewException, PartnerHead, StatementRow, Tx};
+use crate::store::{ExceptionFilter, MailRow, NewException, PartnerHead, SettlementPart, SettlementRow, StatementRow, Tx};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,29 +31,70 @@ use std::sync::atomic::AtomicBool;
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
     lease.check()?;
     let mut outcome = StageOutcome::default();
-    let mut written = 0;
+    let (mut written, mut refused) = (0, 0);
     if request.statements_due {
         let period = runtime.settings.calendar.month(request.business_day);
         for partner in partners_with_agreements(runtime).await? {
             lease.check()?;
             outcome.count_in += 1;
-            if write(runtime, &partner, period, request.business_day, false).await?.is_some() {
-                written += 1;
+            match write(runtime, &partner, period, request.business_day, false).await {
+                Ok(Some(_)) => written += 1,
+                Ok(None) => {}
+                // One partner's figures keep nobody else from a statement.
+                Err(PipelineError::Problems(problems)) => {
+                    refuse(runtime, &partner, period, request.business_day, &problems).await?;
+                    refused += 1;
+                }
+                Err(error) => return Err(error),
             }
         }
     }
+    if request.dry_run {
+        outcome.exceptions = refused;
+        outcome.detail = format!("{written} statements would be written, {refused} held back; a dry run sends no mail");
+        return Ok(outcome);
+    }
     fault_point("statements:written");
     let report = send(runtime, lease, request.business_day).await?;
+    lease.check()?;
     outcome.count_out = i64::from(report.sent);
-    outcome.exceptions = i64::try_from(report.problems.len()).unwrap_or(0);
+    outcome.exceptions = refused + i64::try_from(report.problems.len()).unwrap_or(0);
     outcome.detail = format!(
-        "{written} statements written; {} mails sent, {} later, {} uncertain, {} refused",
+        "{written} statements written, {refused} held back; {} mails sent, {} later, {} uncertain, {} refused",
         report.sent, report.later, report.uncertain, report.refused
     );
     if report.later > 0 {
         outcome.detail.push_str("; what is later is tried again by the daemon while it runs, else by the next run");
     }
     Ok(outcome)
+}
+
+fn refused_key(partner: &PartnerHead, period: Period) -> String {
+    format!("statement-figures:{}:{period}", partner.code)
+}
+
+/// A statement whose figures contradict each other is not sent: a person has to look.
+async fn refuse(
+    runtime: &Runtime,
+    partner: &PartnerHead,
+    period: Period,
+    business_day: NaiveDate,
+    problems: &crate::core::problem::Problems,
+) -> PipelineResult<()> {
+    let first = problems.0.first();
+    let new = NewException {
+        code: first.map_or_else(|| "statement-does-not-add-up".to_owned(), |p| p.code.clone()),
+        subject: format!("{} {}", partner.code, period_label(period, &runtime.settings.calendar)),
+        message: format!("no statement was written: {problems}"),
+        help: first.and_then(|p| p.help.clone()),
+        partner: Some(partner.code.clone()),
+        dedupe_key: refused_key(partner, period),
+        ..NewException::default()
+    };
+    let mut tx = runtime.store.begin().await?;
+    tx.open_exception(&new, business_day, runtime.clock.now()).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Partners that take part in any active agreement.
@@ -84,11 +126,15 @@ pub async fn write(
         return Ok(None);
     }
     let statement = Statement::build(input)?;
+    let cleared = tx.clear_exception(&refused_key(partner, period), "its figures add up now", now).await? > 0;
     let figures = serde_json::to_string(&statement).map_err(|e| PipelineError::Internal(e.to_string()))?;
     let sha256 = content_hash(&statement)?;
     let row = match latest {
         Some(latest) if latest.sha256 == sha256 => {
             if !again {
+                if cleared {
+                    tx.commit().await?;
+                }
                 return Ok(None);
             }
             latest
@@ -163,6 +209,26 @@ fn content_hash(statement: &Statement) -> PipelineResult<String> {
     Ok(sha256_hex(value.to_string().as_bytes()))
 }
 
+/// Exceptions that tell a partner why a line of a document does not count yet. What concerns our own
+/// routes, comparisons and decisions stays in the house.
+const SHOWN: &[&str] = &[
+    "unknown-item",
+    "unknown-currency",
+    "no-figures",
+    "sign-conflict",
+    "mixed-partners",
+    "duplicate-line",
+    "no-rate",
+    "no-conversion",
+    "no-weight",
+    "no-gross-amount",
+    "no-cost",
+    "figure-too-large",
+    "discount-without-goods",
+    "return-without-reference",
+    "original-not-found",
+];
+
 /// Everything a statement is built from.
 pub async fn input(
     runtime: &Runtime,
@@ -185,7 +251,10 @@ pub async fn input(
         .await?
         .into_iter()
         .filter(|e| {
-            e.partner.as_deref() == Some(&partner.code) && e.on_date.is_none_or(|d| d <= period.to) && e.document_id.is_some()
+            SHOWN.contains(&e.code.as_str())
+                && e.partner.as_deref() == Some(&partner.code)
+                && e.on_date.is_none_or(|d| d <= period.to)
+                && e.document_id.is_some()
         })
         .map(|e| StatementException { code: e.code, subject: e.subject, message: e.message })
         .collect();
@@ -219,14 +288,19 @@ async fn agreement_input(
     if !validity.overlaps(&period) {
         return Ok(None);
     }
+    // A version that only comes into force later has no place on this statement.
+    let current = versions.iter().rev().find(|v| v.valid_from <= period.to).unwrap_or(newest);
     let calendar = runtime.settings.calendar;
     let rank = |id: i64| codes.get(&id).cloned().unwrap_or_default();
     let rows = figures::sums(tx, versions, partner.id).await?;
     let mine =
         |figures: Vec<KeyFigure>| -> Vec<KeyFigure> { figures.into_iter().filter(|f| f.partner_id == partner.id).collect() };
     let now = mine(figures::figures(versions, &rows, &calendar, Some(period.to), &rank));
-    let settlements = tx.settlements_of(id, &partner.code).await?;
-    if now.is_empty() && settlements.is_empty() {
+    let payee = current.payee.as_deref().unwrap_or(&partner.code);
+    let settlements = Settlements::read(tx, versions, payee, partner.id, period).await?;
+    let concerned =
+        payee == partner.code && !settlements.rows.is_empty() || settlements.rows.iter().any(|(_, own)| !own.is_zero());
+    if now.is_empty() && !concerned {
         return Ok(None);
     }
     let before_day = period.from.pred_opt().unwrap_or(period.from);
@@ -235,17 +309,23 @@ async fn agreement_input(
     let mut booked: BTreeMap<(String, NaiveDate, NaiveDate, i64), Micros> = BTreeMap::new();
     for row in tx.entries(partner.id, id).await? {
         let e = row.entry;
-        if !matches!(e.kind.as_str(), "settlement" | "write-off") {
+        // Like what is earned: of the months that the statement covers.
+        if !matches!(e.kind.as_str(), "settlement" | "write-off") && e.for_month <= period.to {
             *booked.entry((e.term, e.period_from, e.period_to, e.part)).or_default() += e.amount;
         }
     }
     let mut terms = Vec::new();
     for figure in &now {
-        let Some(term) = versions.iter().rev().find_map(|v| v.terms.iter().find(|t| t.id == figure.term)) else { continue };
-        let (qualifier_measure, base_measure, unit, method, tiers) = match &term.rule {
-            Rule::Volume(v) => (v.qualifier, v.base, v.unit.clone(), v.method, v.tiers.clone()),
-            Rule::Fixed(_) => (Measure::NetAmount, Measure::NetAmount, None, Method::Retrospective, Vec::new()),
+        // Tier and ladder are those of the version that ruled the newest lines.
+        let of_version = |v: &'_ &AgreementVersion| v.terms.iter().any(|t| t.id == figure.term);
+        let ruling = versions.iter().rev().filter(of_version).find(|v| v.version <= figure.version);
+        let Some(ruling) = ruling.or_else(|| versions.iter().rev().find(of_version)) else { continue };
+        let Some(term) = ruling.terms.iter().find(|t| t.id == figure.term) else { continue };
+        let (qualifier_measure, base_measure, unit, method) = match &term.rule {
+            Rule::Volume(v) => (v.qualifier, v.base, v.unit.clone(), v.method),
+            Rule::Fixed(_) => (Measure::NetAmount, Measure::NetAmount, None, Method::Retrospective),
         };
+        let tiers = tiers_of_period(versions, &figure.term, ruling.version, figure.period, &calendar);
         let lines = counted::shares(runtime, versions, figure, &counted)
             .into_iter()
             .map(|s| StatementLine {
@@ -274,6 +354,7 @@ async fn agreement_input(
             base_measure,
             unit,
             method,
+            bound: ruling.bound,
             tiers,
             qualifier: figure.qualifier.to_micros(),
             qualifier_of_all_partners: figures::together(versions),
@@ -288,9 +369,8 @@ async fn agreement_input(
             lines,
         });
     }
-    let settled: Micros = settlements.iter().filter(|s| s.is_out()).map(|s| s.amount()).sum();
-    let carry_reason = match settlements.iter().rev().find(|s| s.is_open()) {
-        _ if newest.settlement.method == crate::core::agreement::PayoutMethod::AccrueOnly => CarryReason::AccrueOnly,
+    let carry_reason = match settlements.rows.iter().rev().map(|(s, _)| s).find(|s| s.is_open()) {
+        _ if current.settlement.method == crate::core::agreement::PayoutMethod::AccrueOnly => CarryReason::AccrueOnly,
         Some(s) if s.state == "empty" && s.carried_forward_u < 0 => CarryReason::Overpaid,
         Some(s) if s.state == "empty" => CarryReason::BelowMinimum,
         Some(_) => CarryReason::InProgress,
@@ -299,26 +379,61 @@ async fn agreement_input(
     let label_calendar = term_calendar(newest, &calendar);
     Ok(Some(AgreementInput {
         id: id.to_owned(),
-        version: newest.version,
-        title: newest.title.clone(),
-        direction: newest.direction,
-        currency: newest.currency,
-        bound: newest.bound,
-        settled,
+        version: current.version,
+        title: current.title.clone(),
+        direction: current.direction,
+        currency: current.currency,
+        settled: settlements.rows.iter().filter(|(s, _)| s.is_out()).map(|(_, own)| *own).sum(),
         carry_reason,
         settlements: settlements
+            .rows
             .iter()
-            .filter(|s| s.amount_u != 0)
-            .map(|s| StatementSettlement {
+            .filter(|(_, own)| !own.is_zero())
+            .map(|(s, own)| StatementSettlement {
                 reference: s.reference.clone(),
                 period_label: period_label(Period { from: s.period_from, to: s.period_to }, &label_calendar),
-                amount: s.amount(),
+                amount: *own,
                 state: s.state.clone(),
                 document: s.erp_document.clone(),
             })
             .collect(),
         terms,
     }))
+}
+
+/// Settlements that a partner's statement is about, each with the partner's own part: a payee may be
+/// paid for several partners.
+struct Settlements {
+    rows: Vec<(SettlementRow, Micros)>,
+}
+
+impl Settlements {
+    /// Those for periods that end with the stated one or before, like what is earned; of later ones
+    /// only what they pay for accumulation periods that had ended.
+    async fn read(
+        tx: &mut Tx,
+        versions: &[AgreementVersion],
+        payee: &str,
+        partner_id: i64,
+        stated: Period,
+    ) -> PipelineResult<Self> {
+        let mut own = settled::parts_for(tx, versions, partner_id).await?;
+        let Some(newest) = versions.last() else { return Ok(Self { rows: Vec::new() }) };
+        let mut rows = tx.settlements_of(&newest.id, payee).await?;
+        for id in own.keys() {
+            if !rows.iter().any(|s| s.id == *id) {
+                rows.extend(tx.settlement(*id).await?);
+            }
+        }
+        rows.sort_by_key(|s| (s.period_from, s.number, s.id));
+        let counted = rows.into_iter().map(|s| {
+            let parts = own.remove(&s.id).unwrap_or_default();
+            let within = |p: &&SettlementPart| s.period_to <= stated.to || p.period_to <= stated.to;
+            let sum: Micros = parts.iter().filter(within).map(|p| Micros(p.amount_u)).sum();
+            (s, sum)
+        });
+        Ok(Self { rows: counted.filter(|(s, sum)| s.period_to <= stated.to || !sum.is_zero()).collect() })
+    }
 }
 
 /// Whether the business day ends its month: the default time for statements.
@@ -411,8 +526,12 @@ async fn send_with(runtime: &Runtime, transport: &MailTransport, lease: Option<&
     let rows = super::mail_rows::Rows { store: &runtime.store, clock: &runtime.clock, lease };
     let content = super::mail_rows::Content { runtime, render: &render_statement };
     let outbox = Outbox { rows: &rows, content: &content, transport, pauses: MailPauses::default() };
-    let fault =
-        |e: outbox::OutboxError<super::mail_rows::RowsError, super::mail_rows::RowsError>| PipelineError::Internal(e.to_string());
+    use super::mail_rows::RowsError;
+    let fault = |e: outbox::OutboxError<RowsError, RowsError>| match e {
+        outbox::OutboxError::Rows(RowsError::LeaseLost) => PipelineError::LeaseLost,
+        outbox::OutboxError::Rows(RowsError::Store(e)) | outbox::OutboxError::Content(RowsError::Store(e)) => e.into(),
+        other => PipelineError::Internal(other.to_string()),
+    };
     let mut report = outbox.recover().await.map_err(fault)?;
     report.merge(outbox.pass(|| runtime.clock.now()).await.map_err(fault)?);
     Ok(report)

@@ -106,6 +106,24 @@ pub struct SettlementPart {
 }
 from_row!(SettlementPart { partner_id, term, period_from, period_to, part, amount_u });
 
+struct PartOf {
+    settlement_id: i64,
+    partner_id: i64,
+    term: String,
+    period_from: NaiveDate,
+    period_to: NaiveDate,
+    part: i64,
+    amount_u: i64,
+}
+from_row!(PartOf { settlement_id, partner_id, term, period_from, period_to, part, amount_u });
+
+impl PartOf {
+    fn split(self) -> (i64, SettlementPart) {
+        let Self { settlement_id, partner_id, term, period_from, period_to, part, amount_u } = self;
+        (settlement_id, SettlementPart { partner_id, term, period_from, period_to, part, amount_u })
+    }
+}
+
 /// An approval.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ApprovalRow {
@@ -264,18 +282,28 @@ impl Tx {
              GROUP BY p.partner_id, p.term, p.period_from, p.period_to, p.part").bind(agreement).fetch_all(c).await?))
     }
 
-    /// What the ledger cleared per settlement of an agreement, by settlement and key, with the number of entries; negative where it was paid.
-    pub async fn cleared_by_settlement(&mut self, agreement: &str) -> StoreResult<Vec<(i64, SettlementPart, i64)>> {
-        let rows: Vec<(i64, i64, String, NaiveDate, NaiveDate, i64, i64, i64)> = on!(self, c => sqlx::query_as(
-            "SELECT settlement_id, partner_id, term, period_from, period_to, part, CAST(SUM(amount_u) AS BIGINT), COUNT(*) FROM accrual_entry
+    /// What the ledger cleared per settlement of an agreement, by settlement and key; negative where it was paid.
+    pub async fn cleared_by_settlement(&mut self, agreement: &str) -> StoreResult<Vec<(i64, SettlementPart)>> {
+        let rows: Vec<(i64, i64, String, NaiveDate, NaiveDate, i64, i64)> = on!(self, c => sqlx::query_as(
+            "SELECT settlement_id, partner_id, term, period_from, period_to, part, CAST(SUM(amount_u) AS BIGINT) FROM accrual_entry
              WHERE agreement = $1 AND kind = 'settlement' AND settlement_id IS NOT NULL
              GROUP BY settlement_id, partner_id, term, period_from, period_to, part").bind(agreement).fetch_all(c).await?);
         Ok(rows
             .into_iter()
-            .map(|(id, partner_id, term, period_from, period_to, part, amount_u, entries)| {
-                (id, SettlementPart { partner_id, term, period_from, period_to, part, amount_u }, entries)
+            .map(|(id, partner_id, term, period_from, period_to, part, amount_u)| {
+                (id, SettlementPart { partner_id, term, period_from, period_to, part, amount_u })
             })
             .collect())
+    }
+
+    /// What settlements of an agreement in any state hold for one partner: settlement id and part.
+    pub async fn settled_for(&mut self, agreement: &str, partner_id: i64) -> StoreResult<Vec<(i64, SettlementPart)>> {
+        let rows: Vec<PartOf> = on!(self, c => sqlx::query_as(
+            "SELECT p.settlement_id, p.partner_id, p.term, p.period_from, p.period_to, p.part, p.amount_u FROM settlement_part p
+             JOIN settlement s ON s.id = p.settlement_id
+             WHERE s.agreement = $1 AND p.partner_id = $2 ORDER BY p.settlement_id, p.term, p.period_from, p.part")
+            .bind(agreement).bind(partner_id).fetch_all(c).await?);
+        Ok(rows.into_iter().map(PartOf::split).collect())
     }
 
     /// Moves a settlement, given as it was read, to another state.

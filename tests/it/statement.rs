@@ -59,7 +59,6 @@ fn input(language: Language) -> StatementInput {
             title: "Jahresbonus <b>2026</b>".into(),
             direction: Direction::Payable,
             currency: eur(),
-            bound: Bound::Reached,
             settled: micros("900"),
             carry_reason: CarryReason::NotDue,
             settlements: vec![StatementSettlement {
@@ -77,6 +76,7 @@ fn input(language: Language) -> StatementInput {
                 base_measure: Measure::NetAmount,
                 unit: None,
                 method: Method::Retrospective,
+                bound: Bound::Reached,
                 tiers: vec![tier("0", "1%"), tier("100000", "2%"), tier("250000", "3.5%")],
                 qualifier: micros("120000.25"),
                 qualifier_of_all_partners: false,
