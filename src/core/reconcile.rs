@@ -49,6 +49,8 @@ pub enum Outcome {
     Currency,
     /// Ours is not there.
     Missing,
+    /// Ours was there, and somebody cancelled it: the partner is no longer credited.
+    Cancelled,
     /// Ours is confirmed, and no source shows memos of where it went.
     NotShown,
     /// Theirs carries a reference that we never gave.
@@ -68,6 +70,7 @@ impl Outcome {
             Self::Sign => "memo-sign",
             Self::Currency => "memo-currency",
             Self::Missing => "memo-missing",
+            Self::Cancelled => "memo-cancelled",
             Self::NotShown => "not-shown",
             Self::NotOurs => "memo-not-ours",
             Self::NotSent => "memo-not-sent",
@@ -89,18 +92,16 @@ pub fn compare(ours: Option<&Ours<'_>>, theirs: Option<&Theirs<'_>>, tolerance: 
     if ours.amount.is_negative() != theirs.amount.is_negative() && !theirs.amount.is_zero() && !ours.amount.is_zero() {
         return Outcome::Sign;
     }
-    let difference = (ours.amount - theirs.amount).abs();
+    // As stored amounts go, a difference may be twice as large as an amount.
+    let between = (i128::from(ours.amount.0) - i128::from(theirs.amount.0)).abs();
+    let difference = Micros(i64::try_from(between).unwrap_or(i64::MAX));
     // difference <= |amount| * percent, compared as products on the scale 10^-14.
     let by_percent = i128::from(ours.amount.0).abs() * i128::from(tolerance.percent.0);
     let unit = 10i128.pow(Rate::SCALE);
     let limit_scaled = by_percent.max(i128::from(tolerance.amount.0) * unit);
     let limit_scaled = tolerance.at_most.map_or(limit_scaled, |most| limit_scaled.min(i128::from(most.0) * unit));
     let limit = Micros(i64::try_from(limit_scaled / unit).unwrap_or(i64::MAX));
-    if i128::from(difference.0) * unit <= limit_scaled {
-        Outcome::Agrees { difference, limit }
-    } else {
-        Outcome::Differs { difference, limit }
-    }
+    if between * unit <= limit_scaled { Outcome::Agrees { difference, limit } } else { Outcome::Differs { difference, limit } }
 }
 
 #[cfg(test)]

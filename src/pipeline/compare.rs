@@ -122,8 +122,9 @@ pub async fn feed(
             tx.clear_exception(&key, "it is back in the source", now).await?;
             continue;
         }
-        // What a person decided once is not asked again.
-        if document.head.status == "cancelled" || tx.exception_decided(&key).await?.is_some() {
+        // What a person decided once is not asked again, unless the document came back in between.
+        let decided = tx.exception_decided(&key).await?;
+        if document.head.status == "cancelled" || decided.is_some_and(|(action, _)| action != "confirm-deletion") {
             continue;
         }
         found.gone.push(document.identity.to_string());

@@ -16,6 +16,9 @@ pub const ACTIONS: &[(&str, &[&str])] = &[
     ("confirm-deletion", &["gone-from-source"]),
 ];
 
+/// Content of a document that a person confirmed as deleted: equal to no delivered one.
+pub const DELETED: &[u8] = b"confirmed as deleted";
+
 /// Resolves an exception in the name of a user.
 pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, user: &UserRow) -> PipelineResult<()> {
     let now = runtime.clock.now();
@@ -57,6 +60,8 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
         let mut head = document.head.clone();
         head.status = "cancelled".into();
         head.version += 1;
+        // No delivery has this content: if the source brings the document again, it counts again.
+        head.content_hash = DELETED.to_vec();
         tx.put_superseded(document_id, partner_id, &document.head).await?;
         tx.supersede_lines(partner_id, document_id, document.head.version).await?;
         tx.update_document(document_id, &head).await?;

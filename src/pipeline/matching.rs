@@ -28,11 +28,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let outcome = fold(&mut tx, runtime, request.business_day, now).await?;
-    if request.dry_run {
-        tx.rollback().await?
-    } else {
-        lease.commit(tx).await?
-    }
+    lease.commit(tx).await?;
     Ok(outcome)
 }
 
@@ -394,6 +390,7 @@ async fn raise(
                 document_id: Some(problem.document_id),
                 on_date: Some(problem.on),
                 dedupe_key: key,
+                lasting: true,
                 ..NewException::default()
             };
             if tx.open_exception(&new, business_day, now).await? {
@@ -420,6 +417,7 @@ fn help_for(code: &str) -> Option<&'static str> {
         "no-conversion" => "import a unit conversion for the item",
         "no-weight" => "import the item's weight",
         "no-gross-amount" => "map the gross amount, or let the term use net-amount",
+        "figure-too-large" => "correct the quantity, the amount or the factor in its source",
         "no-cost" => "map the cost amount, or let the term use another measure",
         "discount-without-goods" => "correct the document in its source; a discount is spread over goods lines",
         "return-without-reference" => "name the original invoice in the source; until then it counts in its own period",

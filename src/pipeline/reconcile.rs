@@ -97,7 +97,9 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
             continue;
         }
         let their = found.first().map(|m| Theirs { amount: Micros(m.amount_u), currency: &m.currency });
+        let cancelled = theirs.iter().find(|m| m.reference == s.reference && m.status == "cancelled");
         let outcome = match found.len() {
+            0 if cancelled.is_some() => Outcome::Cancelled,
             0 if !shown.contains(&s.id) => Outcome::NotShown,
             0 | 1 => compare(Some(&ours), their.as_ref(), tolerance),
             _ => Outcome::Duplicate,
@@ -109,7 +111,7 @@ pub async fn memos(store: &Store, tolerance: &Tolerance) -> PipelineResult<Recon
             &mut result,
             &s.reference,
             Some((&s.currency, s.amount())),
-            found.first().map(|m| (m.currency.as_str(), Micros(m.amount_u), m.document.as_str())),
+            found.first().copied().or(cancelled).map(|m| (m.currency.as_str(), Micros(m.amount_u), m.document.as_str())),
             outcome,
             digits,
         );
@@ -199,9 +201,20 @@ async fn record(runtime: &Runtime, business_day: NaiveDate, found: &Reconciliati
         let new = NewException {
             code: row.result.clone(),
             subject: row.reference.clone(),
-            message: format!("ours {}, theirs {}", row.ours_text(), row.theirs_text()),
-            help: Some("compare the document in the ERP with `rebated settlement show`".into()),
+            message: match (row.result.as_str(), &row.document) {
+                ("memo-cancelled", Some(document)) => {
+                    format!("ours {}, and {document} was cancelled in the ERP: the partner is not credited", row.ours_text())
+                }
+                _ => format!("ours {}, theirs {}", row.ours_text(), row.theirs_text()),
+            },
+            help: Some(match row.result.as_str() {
+                "memo-cancelled" => {
+                    "enter a new memo with this reference in the ERP, or confirm that nothing is to be paid".into()
+                }
+                _ => "compare the document in the ERP with `rebated settlement show`".to_owned(),
+            }),
             dedupe_key: key,
+            lasting: true,
             ..NewException::default()
         };
         if tx.open_exception(&new, business_day, now).await? {

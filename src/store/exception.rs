@@ -30,6 +30,9 @@ pub struct NewException {
     pub on_date: Option<NaiveDate>,
     /// The same thing has the same key.
     pub dedupe_key: String,
+    /// Whether it is found again by every run until its cause is gone: what a person decided about the
+    /// very same finding is then not asked again.
+    pub lasting: bool,
 }
 
 /// A stored exception.
@@ -111,7 +114,7 @@ impl Tx {
         let (key, message) = (shown(&new.dedupe_key), shown(&new.message));
         let known = on!(self, c => sqlx::query("UPDATE exception SET seen_at = $2, message = $3 WHERE dedupe_key = $1 AND state = 'open'")
             .bind(&*key).bind(now).bind(&*message).execute(c).await?.rows_affected());
-        if known > 0 {
+        if known > 0 || (new.lasting && self.decided_alike(new).await?) {
             return Ok(false);
         }
         let id = self.take_id("exception").await?;
@@ -125,6 +128,13 @@ impl Tx {
             .bind(shown_if(new.line_number.as_deref()).as_deref()).bind(new.on_date).bind(&*key)
             .bind(opened_on).bind(now).execute(c).await?.rows_affected());
         Ok(true)
+    }
+
+    async fn decided_alike(&mut self, new: &NewException) -> StoreResult<bool> {
+        let last: Option<(String, String, String)> = on!(self, c => sqlx::query_as(
+            "SELECT code, message, resolved_by FROM exception WHERE dedupe_key = $1 AND state = 'resolved' ORDER BY id DESC LIMIT 1")
+            .bind(&new.dedupe_key).fetch_optional(c).await?);
+        Ok(last.is_some_and(|(code, message, by)| by != "daemon" && code == new.code && message == new.message))
     }
 
     /// Whether a thing was decided before (resolved by a person under the same key).

@@ -140,6 +140,18 @@ fn what_a_cursor_missed_is_found_late_and_what_vanished_waits_for_a_person() {
     workspace.run_as(&preparer, propose).ok();
     workspace.run_as(&token, ["settlement", "approve", "1"]).ok();
     assert_eq!(workspace.run(compare).ok().json()["gone"], json!([]));
+
+    // The ERP shows R2 again, as it was: it counts again, and a person is told.
+    records.lock().unwrap().insert(1, invoice(2, 19, "500.00"));
+    assert_eq!(workspace.run(compare).ok().json()["changed"], 1);
+    workspace.run(["run", "nightly"]).expect_code(1);
+    assert_eq!(earned(&workspace), "17.00");
+    let open = workspace.run(["exception", "list", "--json"]).ok().json();
+    let codes: Vec<&str> = open.as_array().unwrap().iter().map(|e| e["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["found-late", "back-in-source"]);
+    // Gone once more is asked once more: the old decision was about the time before.
+    records.lock().unwrap().retain(|r| r["id"] != 2);
+    assert_eq!(workspace.run(compare).expect_code(1).json()["gone"].as_array().unwrap().len(), 1);
 }
 
 /// A record of case 21 at a time of its day; the day is a recent one, since nothing later than now is read.

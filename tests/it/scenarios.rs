@@ -46,6 +46,7 @@ scenarios! {
     changes_of_one_night = "case-22-changes-of-one-night",
     document_identity = "case-23-document-identity",
     credit_memo_once = "case-24-credit-memo-once",
+    memo_cancelled = "case-24-memo-cancelled",
     csv_traps = "case-28-csv-traps",
     csv_traps_in_windows_1252 = "case-28-csv-traps-windows-1252",
     tolerance = "case-31-tolerance",
@@ -73,6 +74,7 @@ scenarios! {
     clearing_after_close = "clearing-after-close",
     joint_tier_held = "joint-tier-held",
     who_may_do_what = "who-may-do-what",
+    statement_figures = "statement-figures",
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::version::{Group, VersionKey};
 use super::{Intake, PipelineResult};
-use crate::core::line::DocumentType;
+use crate::core::line::{DocumentStatus, DocumentType};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
+use crate::pipeline::exceptions::DELETED;
 use crate::store::{DocumentHead, DocumentRow, ErpMemoRow, NewException, NewLine};
 use foldhash::{HashSet, HashSetExt};
 use sha2::{Digest, Sha256};
@@ -48,6 +49,7 @@ impl Intake<'_> {
                         partner: Some(first.partner.clone()),
                         on_date: Some(group.document_date),
                         dedupe_key: format!("merged:{}", group.identity),
+                        lasting: true,
                         ..NewException::default()
                     };
                     self.open(new).await?;
@@ -79,21 +81,7 @@ impl Intake<'_> {
     pub(super) async fn own_reference(&mut self, group: &Group) -> PipelineResult<Option<String>> {
         let Some(reference) = group.lines.iter().find_map(|l| l.our_reference.clone()) else { return Ok(None) };
         let first = &group.lines[0];
-        if self.references.contains(&reference) {
-            if group.key.status.counts() {
-                let net: i64 = group.lines.iter().filter_map(|l| l.net_amount).map(|m| m.0).sum();
-                let memo = ErpMemoRow {
-                    reference: reference.clone(),
-                    document: group.identity.number.clone(),
-                    memo_date: Some(group.document_date),
-                    currency: first.currency.clone().unwrap_or_else(|| self.settings.currency.code().to_owned()),
-                    amount_u: -net,
-                    status: group.key.status.word().to_owned(),
-                    archive_id: self.delivery.archive_id,
-                };
-                self.tx.put_erp_memo(&memo).await?;
-            }
-        } else {
+        if !self.references.contains(&reference) {
             let new = NewException {
                 code: "unknown-own-reference".into(),
                 blocking: true,
@@ -105,11 +93,51 @@ impl Intake<'_> {
                 partner: Some(first.partner.clone()),
                 on_date: Some(group.document_date),
                 dedupe_key: format!("own-reference:{reference}:{}", group.identity),
+                lasting: true,
                 ..NewException::default()
             };
             self.open(new).await?;
         }
         Ok(Some(reference))
+    }
+
+    /// Keeps what a source shows of our own memo, cancelled ones too: somebody may have taken the credit
+    /// back. Only for a state that is not older than the known one.
+    pub(super) async fn note_memo(&mut self, group: &Group) -> PipelineResult<()> {
+        let Some(reference) = group.lines.iter().find_map(|l| l.our_reference.clone()) else { return Ok(()) };
+        if !self.references.contains(&reference) || group.key.status == DocumentStatus::Draft {
+            return Ok(());
+        }
+        let first = &group.lines[0];
+        let net: Option<Micros> = group.lines.iter().filter_map(|l| l.net_amount).try_fold(Micros::ZERO, Micros::checked_add);
+        let memo = ErpMemoRow {
+            reference,
+            document: group.identity.number.clone(),
+            memo_date: Some(group.document_date),
+            currency: first.currency.clone().unwrap_or_else(|| self.settings.currency.code().to_owned()),
+            // A memo past the range of an amount is none of ours: it differs from whatever we sent.
+            amount_u: net.map_or(i64::MAX, |net| -net.0),
+            status: group.key.status.word().to_owned(),
+            archive_id: self.delivery.archive_id,
+        };
+        self.tx.put_erp_memo(&memo).await?;
+        Ok(())
+    }
+
+    /// A document that a person confirmed as deleted is delivered again: it counts, and that is told.
+    async fn back_in_source(&mut self, group: &Group, old: &DocumentRow) -> PipelineResult<()> {
+        let new = NewException {
+            code: "back-in-source".into(),
+            subject: group.identity.to_string(),
+            message: "was confirmed as deleted, and its source delivers it again: it counts again".into(),
+            help: Some("check in the source whether it is valid; it can be confirmed as deleted once it is gone again".into()),
+            partner: Some(group.lines[0].partner.clone()),
+            on_date: Some(group.document_date),
+            // Of this version: it may vanish and come back more than once.
+            dedupe_key: format!("back:{}:{}", group.identity, old.head.version),
+            ..NewException::default()
+        };
+        self.open(new).await
     }
 
     /// Compares with the known state; gives the lines of a new version, or `None` when nothing is to be stored.
@@ -126,17 +154,19 @@ impl Intake<'_> {
             self.counts.rows_out += i64::try_from(group.lines.len()).unwrap_or(0);
             return Ok(None);
         }
-        if self.delivery.replay && old.head.archive_id != head.archive_id {
-            // A later delivery said something newer about it.
+        let deleted = old.head.content_hash == DELETED;
+        if self.delivery.replay && (deleted || old.head.archive_id != head.archive_id) {
+            // A later delivery, or a person, said something newer about it.
             self.documents.unchanged += 1;
             return Ok(None);
         }
-        if self.delivery.compared && old.head.archive_id == head.archive_id {
+        if self.delivery.compared && !deleted && old.head.archive_id == head.archive_id {
             // The list came in the very bytes that a pull had brought.
             self.documents.unchanged += 1;
             return Ok(None);
         }
-        let same_delivery = (self.said.contains(&old.id) || (!self.delivery.replay && old.head.archive_id == head.archive_id))
+        let same_delivery = !deleted
+            && (self.said.contains(&old.id) || (!self.delivery.replay && old.head.archive_id == head.archive_id))
             && VersionKey::of_head(&old.head) == group.key
             && old.head.source_rank == head.source_rank;
         if same_delivery {
@@ -149,6 +179,10 @@ impl Intake<'_> {
             return Ok(None);
         }
         let differs = if old.head.source_rank < head.source_rank { self.fill_in_that_differs(group, old).await? } else { None };
+        self.note_memo(group).await?;
+        if deleted {
+            self.back_in_source(group, old).await?;
+        }
         if old.head.content_hash == head.content_hash && old.head.partner_id == head.partner_id {
             // Known content: only the ordering and the provenance move on.
             self.documents.unchanged += 1;
@@ -244,6 +278,7 @@ impl Intake<'_> {
             document_id: Some(document.id),
             on_date: Some(document.head.document_date),
             dedupe_key: format!("routes:{}", document.identity),
+            lasting: true,
             ..NewException::default()
         };
         self.open(new).await
@@ -275,6 +310,7 @@ impl Intake<'_> {
                 document_id: None,
                 on_date: Some(document.head.document_date),
                 dedupe_key: format!("removed:{}:{}", document.identity, lines.join(",")),
+                lasting: true,
                 ..NewException::default()
             };
             self.open(new).await?;

@@ -266,6 +266,8 @@ impl<'t> Intake<'t> {
             if touched.contains(&group.identity) {
                 // A second state of a document in this very batch: the lines of the first one have to stand
                 // before they can be superseded.
+                // The others of the batch are known from here on, too.
+                known.extend(new_documents.iter().map(|row| (row.identity.clone(), row.clone())));
                 self.store_batch(&mut new_documents, &mut new_lines).await?;
                 touched.clear();
                 if let Some(row) = self.tx.document(&group.identity).await? {
@@ -288,6 +290,7 @@ impl<'t> Intake<'t> {
                     next_document += 1;
                     new_lines.extend(self.resolve_lines(&group, &row, &mut next_line).await?);
                     new_documents.push(row);
+                    self.note_memo(&group).await?;
                     self.note_original(&group).await?;
                 }
                 Some(old) => {
