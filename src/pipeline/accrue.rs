@@ -26,7 +26,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let versions = tx.active_agreements().await?;
     let grouped = figures::by_agreement(&versions);
     let codes = codes(&mut tx).await?;
-    let closed: BTreeSet<NaiveDate> = tx.closed_periods().await?.into_iter().collect();
+    let mut closed = closed_periods(&mut tx).await?;
     let marked = widen(&mut tx, &grouped).await?;
     let now = runtime.clock.now();
     let mut entries = 0;
@@ -37,7 +37,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
             // An agreement that is no longer active keeps what it earned; nothing is booked in silence.
             continue;
         };
-        let book = Book { runtime, request, versions, codes: &codes, closed: &closed, now, run_id: lease.run_id };
+        let mut book = Book { runtime, request, versions, codes: &codes, closed, now, run_id: lease.run_id };
         // Where partners share a figure it is reckoned once for all of them.
         let shared = if figures::together(versions) { Some(book.figures(&mut tx, 0).await?) } else { None };
         for (pairs, key) in keys.iter().enumerate() {
@@ -53,14 +53,21 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
             if (pairs + 1) % BATCH == 0 {
                 lease.commit(tx).await?;
                 tx = runtime.store.begin().await?;
+                book.closed = closed_periods(&mut tx).await?;
             }
         }
+        closed = book.closed;
         runtime.progress.advanced(i64::try_from(done + 1).unwrap_or(0), i64::try_from(marked.len()).ok());
     }
     lease.commit(tx).await?;
     total.detail =
         format!("{} partner agreements looked at, {} figures changed, {entries} entries booked", total.count_in, total.count_out);
     Ok(total)
+}
+
+/// Months that take no entry; none is closed before this transaction ends.
+async fn closed_periods(tx: &mut Tx) -> PipelineResult<BTreeSet<NaiveDate>> {
+    Ok(tx.closed_periods_for_booking().await?.into_iter().collect())
 }
 
 /// Partner codes by id.
@@ -93,7 +100,7 @@ struct Book<'a> {
     request: &'a RunRequest,
     versions: &'a [AgreementVersion],
     codes: &'a HashMap<i64, String>,
-    closed: &'a BTreeSet<NaiveDate>,
+    closed: BTreeSet<NaiveDate>,
     now: DateTime<Utc>,
     run_id: i64,
 }
@@ -124,8 +131,12 @@ impl Book<'_> {
             .map(|row| ((row.figure.term.clone(), row.figure.period_from, row.figure.period_to, row.figure.part), row))
             .collect();
         let mut booked: BTreeMap<Key, BTreeMap<NaiveDate, Booked>> = BTreeMap::new();
+        let mut last: BTreeMap<Key, i64> = BTreeMap::new();
         for row in tx.entries(key.partner_id, &key.agreement).await? {
             let e = row.entry;
+            if e.settlement_id.is_none() {
+                *last.entry((e.term.clone(), e.period_from, e.period_to, e.part)).or_default() += 1;
+            }
             if !matches!(e.kind.as_str(), "settlement" | "write-off") {
                 let months = booked.entry((e.term, e.period_from, e.period_to, e.part)).or_default();
                 months.entry(e.for_month).or_default().amount += e.amount;
@@ -172,7 +183,10 @@ impl Book<'_> {
                 self.request.business_day,
                 calendar,
             ) {
+                let seq = last.entry(k.clone()).or_default();
+                *seq += 1;
                 entries.push(NewEntry {
+                    seq: *seq,
                     partner_id: key.partner_id,
                     agreement: key.agreement.clone(),
                     version: new.version,

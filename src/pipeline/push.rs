@@ -330,15 +330,10 @@ impl MemoRows for Rows<'_> {
     }
 }
 
-/// Clearing entries: what is paid is no longer accrued. Only what is missing, so that saying it twice books it once.
+/// Clearing entries: what is paid is no longer accrued.
 async fn release(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow, business_day: NaiveDate) -> PipelineResult<()> {
-    let mut missing: BTreeMap<settled::Key, Micros> = BTreeMap::new();
-    for part in tx.settlement_parts(settlement.id).await? {
-        *missing.entry(settled::key_of(&part)).or_default() -= Micros(part.amount_u);
-    }
-    for (_, part) in tx.cleared_by_settlement(&settlement.agreement).await?.iter().filter(|(id, _)| *id == settlement.id) {
-        *missing.entry(settled::key_of(part)).or_default() -= Micros(part.amount_u);
-    }
-    missing.retain(|_, amount| !amount.is_zero());
-    settled::clear(runtime, tx, settlement, missing, business_day, &format!("paid by {}", settlement.reference)).await
+    let parts = tx.settlement_parts(settlement.id).await?;
+    let cleared = tx.cleared_by_settlement(&settlement.agreement).await?;
+    let wanted = parts.iter().map(|part| (settled::key_of(part), -Micros(part.amount_u)));
+    settled::clear(runtime, tx, settlement, wanted, &cleared, business_day, &format!("paid by {}", settlement.reference)).await
 }

@@ -125,39 +125,48 @@ pub async fn follow_merges(
     }
     let cleared = tx.cleared_by_settlement(&newest.id).await?;
     for (settlement, parts) in moves {
-        let mut missing: BTreeMap<Key, Micros> = BTreeMap::new();
-        for part in &parts {
+        let wanted = parts.iter().map(|part| {
             let mut key = key_of(part);
             key.0 = owners.of(part);
-            *missing.entry(key).or_default() -= Micros(part.amount_u);
-        }
-        for (_, part) in cleared.iter().filter(|(id, _)| *id == settlement.id) {
-            *missing.entry(key_of(part)).or_default() -= Micros(part.amount_u);
-        }
-        missing.retain(|_, amount| !amount.is_zero());
+            (key, -Micros(part.amount_u))
+        });
         let why = format!("paid by {}, counted where the merged partner's history is", settlement.reference);
-        clear(runtime, tx, settlement, missing, business_day, &why).await?;
+        clear(runtime, tx, settlement, wanted, &cleared, business_day, &why).await?;
     }
     Ok(())
 }
 
-/// Appends clearing entries: what is paid is no longer accrued. They go into the month of the business
-/// day, or the first open one after it.
+/// Brings the clearing entries of a settlement to what is `wanted`: what is paid is no longer accrued. Only what is
+/// missing is appended, so that saying it twice books it once, in the month of the business day or the
+/// first open one after it.
 pub async fn clear(
     runtime: &Runtime,
     tx: &mut Tx,
     settlement: &SettlementRow,
-    amounts: BTreeMap<Key, Micros>,
+    wanted: impl Iterator<Item = (Key, Micros)>,
+    cleared: &[(i64, SettlementPart, i64)],
     business_day: NaiveDate,
     why: &str,
 ) -> PipelineResult<()> {
+    let mut missing: BTreeMap<Key, Micros> = BTreeMap::new();
+    let mut last: BTreeMap<Key, i64> = BTreeMap::new();
+    for (key, amount) in wanted {
+        *missing.entry(key).or_default() += amount;
+    }
+    for (_, part, entries) in cleared.iter().filter(|(id, _, _)| *id == settlement.id) {
+        *missing.entry(key_of(part)).or_default() -= Micros(part.amount_u);
+        last.insert(key_of(part), *entries);
+    }
     let calendar = &runtime.settings.calendar;
     let closed: BTreeSet<NaiveDate> = tx.closed_periods_for_booking().await?.into_iter().collect();
     let month = open_month(calendar.month_start(business_day), &|month| !closed.contains(&month), calendar);
-    let entries: Vec<NewEntry> = amounts
+    let entries: Vec<NewEntry> = missing
         .into_iter()
-        .map(|((partner_id, term, period_from, period_to, part), amount)| NewEntry {
+        .filter(|(_, amount)| !amount.is_zero())
+        .map(|(key, amount)| (last.get(&key).copied().unwrap_or(0) + 1, key, amount))
+        .map(|(seq, (partner_id, term, period_from, period_to, part), amount)| NewEntry {
             partner_id,
+            seq,
             agreement: settlement.agreement.clone(),
             version: 0,
             term,

@@ -75,6 +75,9 @@ pub struct NewEntry {
     pub currency: String,
     /// Settlement, for entries of kind settlement.
     pub settlement_id: Option<i64>,
+    /// 1, 2, ... among the entries of its key that clear the same settlement, or that clear none: one more than its maker
+    /// found when the amount was reckoned. Of two entries reckoned from the same state the database takes one.
+    pub seq: i64,
     /// Why, naming documents or versions.
     pub reason: String,
 }
@@ -175,6 +178,7 @@ struct RawEntry {
     business_day: NaiveDate,
     settlement_id: Option<i64>,
     reason: String,
+    seq: i64,
 }
 from_row!(RawEntry {
     id,
@@ -192,7 +196,8 @@ from_row!(RawEntry {
     currency,
     business_day,
     settlement_id,
-    reason
+    reason,
+    seq
 });
 
 impl RawEntry {
@@ -214,6 +219,7 @@ impl RawEntry {
                 amount: Micros(self.amount_u),
                 currency: self.currency,
                 settlement_id: self.settlement_id,
+                seq: self.seq,
                 reason: self.reason,
             },
         }
@@ -286,11 +292,11 @@ impl Tx {
         for e in entries {
             on!(self, c => sqlx::query(
                 "INSERT INTO accrual_entry (id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency,
-                                            business_day, run_id, settlement_id, reason, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
+                                            business_day, run_id, settlement_id, reason, created_at, seq)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)")
                 .bind(id).bind(e.partner_id).bind(&e.agreement).bind(e.version).bind(&e.term).bind(e.period_from).bind(e.period_to).bind(e.part)
                 .bind(e.accounting_month).bind(e.for_month).bind(&e.kind).bind(e.amount.0).bind(&e.currency).bind(business_day).bind(run_id)
-                .bind(e.settlement_id).bind(&e.reason).bind(now).execute(c).await?.rows_affected());
+                .bind(e.settlement_id).bind(&e.reason).bind(now).bind(e.seq).execute(c).await?.rows_affected());
             id += 1;
         }
         Ok(())
@@ -299,7 +305,7 @@ impl Tx {
     /// Ledger entries of one agreement and partner in booking order.
     pub async fn entries(&mut self, partner_id: i64, agreement: &str) -> StoreResult<Vec<EntryRow>> {
         let rows: Vec<RawEntry> = on!(self, c => sqlx::query_as(
-            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency, business_day, settlement_id, reason
+            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency, business_day, settlement_id, reason, seq
              FROM accrual_entry WHERE partner_id = $1 AND agreement = $2 ORDER BY id").bind(partner_id).bind(agreement).fetch_all(c).await?);
         Ok(rows.into_iter().map(RawEntry::into_row).collect())
     }
@@ -307,7 +313,7 @@ impl Tx {
     /// All ledger entries in booking order.
     pub async fn all_entries(&mut self) -> StoreResult<Vec<EntryRow>> {
         let rows: Vec<RawEntry> = on!(self, c => sqlx::query_as(
-            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency, business_day, settlement_id, reason
+            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency, business_day, settlement_id, reason, seq
              FROM accrual_entry ORDER BY id").fetch_all(c).await?);
         Ok(rows.into_iter().map(RawEntry::into_row).collect())
     }

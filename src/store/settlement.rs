@@ -282,16 +282,16 @@ impl Tx {
              GROUP BY p.partner_id, p.term, p.period_from, p.period_to, p.part").bind(agreement).fetch_all(c).await?))
     }
 
-    /// What the ledger cleared per settlement of an agreement, by settlement and key; negative where it was paid.
-    pub async fn cleared_by_settlement(&mut self, agreement: &str) -> StoreResult<Vec<(i64, SettlementPart)>> {
-        let rows: Vec<(i64, i64, String, NaiveDate, NaiveDate, i64, i64)> = on!(self, c => sqlx::query_as(
-            "SELECT settlement_id, partner_id, term, period_from, period_to, part, CAST(SUM(amount_u) AS BIGINT) FROM accrual_entry
+    /// What the ledger cleared per settlement of an agreement, by settlement and key, with the number of entries; negative where it was paid.
+    pub async fn cleared_by_settlement(&mut self, agreement: &str) -> StoreResult<Vec<(i64, SettlementPart, i64)>> {
+        let rows: Vec<(i64, i64, String, NaiveDate, NaiveDate, i64, i64, i64)> = on!(self, c => sqlx::query_as(
+            "SELECT settlement_id, partner_id, term, period_from, period_to, part, CAST(SUM(amount_u) AS BIGINT), COUNT(*) FROM accrual_entry
              WHERE agreement = $1 AND kind = 'settlement' AND settlement_id IS NOT NULL
              GROUP BY settlement_id, partner_id, term, period_from, period_to, part").bind(agreement).fetch_all(c).await?);
         Ok(rows
             .into_iter()
-            .map(|(id, partner_id, term, period_from, period_to, part, amount_u)| {
-                (id, SettlementPart { partner_id, term, period_from, period_to, part, amount_u })
+            .map(|(id, partner_id, term, period_from, period_to, part, amount_u, entries)| {
+                (id, SettlementPart { partner_id, term, period_from, period_to, part, amount_u }, entries)
             })
             .collect())
     }

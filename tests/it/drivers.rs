@@ -411,13 +411,15 @@ async fn what_a_push_step_says_follows_from_what_is_known() {
         Busy,
         Unknown,
     }
-    let cases: [(u16, String, Said); 9] = [
+    let cases: [(u16, String, Said); 11] = [
         (200, json!({"error": {"code": 1, "message": "period closed, canary-3141"}}).to_string(), Said::Refused),
         (200, json!({"error": {"code": 1, "message": "row locked"}}).to_string(), Said::Busy),
         (200, "{\"jsonrpc\":\"2.0\",\"res".into(), Said::Unknown),
         (200, json!({"result": {"no_id": 1}}).to_string(), Said::Unknown),
         (429, String::new(), Said::Busy),
         (502, "<html>".into(), Said::Unknown),
+        (504, json!({"error": "upstream timeout"}).to_string(), Said::Unknown),
+        (500, json!({"error": {"code": 1, "message": "period closed"}}).to_string(), Said::Refused),
         (503, String::new(), Said::Unknown),
         (504, String::new(), Said::Unknown),
         (403, "<html>".into(), Said::Refused),

@@ -170,6 +170,7 @@ fn entry(reason: &str) -> NewEntry {
         amount: rebated::core::number::Micros(1_000_000),
         currency: "EUR".into(),
         settlement_id: None,
+        seq: 1,
         reason: reason.into(),
     }
 }
@@ -207,7 +208,14 @@ async fn a_run_that_was_paused_past_its_lease_books_nothing() {
             late
         };
         let mut late = late;
-        late.append_entries(&[entry("by the one that was paused")], day, Some(run.id), now()).await.unwrap();
+        // Reckoned from a state without the successor's entry, it is its twin: the database takes one of them.
+        let twin = late.append_entries(&[entry("by the one that was paused")], day, Some(run.id), now()).await;
+        assert!(matches!(twin, Err(StoreError::Database(_))), "{twin:?}");
+        late.rollback().await.unwrap();
+        // And whatever it writes, it cannot commit.
+        let mut late = store.begin().await.unwrap();
+        let next = NewEntry { seq: 2, ..entry("by the one that was paused") };
+        late.append_entries(&[next], day, Some(run.id), now()).await.unwrap();
         let lost = paused.commit(late).await;
         assert!(matches!(lost, Err(PipelineError::LeaseLost)), "{lost:?}");
         let entries = store.read().await.unwrap().all_entries().await.unwrap();
@@ -269,7 +277,7 @@ async fn no_entry_goes_into_a_month_that_is_closed_meanwhile() {
             tx.commit().await.unwrap();
         }
         let mut late = store.begin().await.unwrap();
-        let refused = late.append_entries(&[entry("too late")], day, None, now()).await;
+        let refused = late.append_entries(&[NewEntry { seq: 2, ..entry("too late") }], day, None, now()).await;
         assert!(matches!(refused, Err(StoreError::Changed(_))), "{refused:?}");
         late.rollback().await.unwrap();
         assert_eq!(store.read().await.unwrap().all_entries().await.unwrap().len(), 1, "{url}");

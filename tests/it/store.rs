@@ -195,6 +195,7 @@ async fn fill(tx: &mut Tx) -> i64 {
         amount: micros("12.34"),
         currency: "USD".into(),
         settlement_id: None,
+        seq: 1,
         reason: "new lines".into(),
     };
     tx.append_entries(&[entry], day("2026-03-31"), None, now()).await.unwrap();

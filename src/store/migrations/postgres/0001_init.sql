@@ -313,11 +313,13 @@ CREATE TABLE accrual_entry (
     business_day DATE NOT NULL,
     run_id BIGINT,
     settlement_id BIGINT,
+    seq BIGINT NOT NULL,
     reason TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (partner_id, id)
 );
-CREATE INDEX accrual_entry_key ON accrual_entry (partner_id, agreement, term, period_from, part);
+-- An entry is the next one after those that its maker saw: two that were reckoned from the same state cannot both stand.
+CREATE UNIQUE INDEX accrual_entry_key ON accrual_entry (partner_id, agreement, term, period_from, period_to, part, COALESCE(settlement_id, 0), seq);
 
 CREATE TABLE accounting_period (
     first_day DATE PRIMARY KEY,
