@@ -14,7 +14,7 @@ mod steps;
 pub use bookings::{Booked, Booking, BookingKind, bookings, open_month};
 pub use caps::{Figure, apply_caps};
 pub(crate) use evaluate::line_parts;
-pub use evaluate::{evaluate, evaluate_to_date, tiers_of_period};
+pub use evaluate::{TooLarge, evaluate, evaluate_to_date, tiers_of_period};
 pub use evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};
 pub use steps::{Step, benefit_text};
 

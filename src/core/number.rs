@@ -318,10 +318,14 @@ impl Fine {
     }
     /// `self * part / whole`; zero when `whole` is zero.
     pub fn share(self, part: Exact, whole: Exact) -> Fine {
+        self.checked_share(part, whole).expect("share overflow")
+    }
+    /// The same, or `None` past the range.
+    pub fn checked_share(self, part: Exact, whole: Exact) -> Option<Fine> {
         if whole.0 == 0 {
-            return Fine::ZERO;
+            return Some(Fine::ZERO);
         }
-        Fine(mul_div(self.0, part.0, whole.0).expect("share overflow"))
+        mul_div(self.0, part.0, whole.0).map(Fine)
     }
 }
 

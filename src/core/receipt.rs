@@ -4,7 +4,7 @@
 //! Shares add up to the rounded figure: each is cut down to the minor unit, and the missing units go
 //! to the largest remainders, ties by document date, number and line (cases 02 and 07).
 
-use crate::core::accrual::{Entry, Evaluation, line_parts};
+use crate::core::accrual::{Entry, Evaluation, TooLarge, line_parts};
 use crate::core::agreement::{AgreementVersion, QualifierScope};
 use crate::core::allocation;
 use crate::core::matching::{BASE, QUALIFIER, Sums, compare_line_numbers};
@@ -68,6 +68,9 @@ pub fn line_order(a: &CountedLine, b: &CountedLine) -> Ordering {
 
 /// Shares `earned` (one partner's figure, after every cap) over the lines it counts, in document
 /// order.
+///
+/// # Errors
+/// [`TooLarge`] when the lines without their signs pass what an amount holds.
 pub fn lines(
     versions: &[AgreementVersion],
     term_id: &str,
@@ -75,26 +78,32 @@ pub fn lines(
     calendar: &FiscalCalendar,
     earned: Micros,
     mut counted: Vec<CountedLine>,
-) -> Vec<LineShare> {
-    let Some(newest) = versions.iter().max_by_key(|v| v.version) else { return Vec::new() };
+) -> Result<Vec<LineShare>, TooLarge> {
+    let Some(newest) = versions.iter().max_by_key(|v| v.version) else { return Ok(Vec::new()) };
     counted.sort_by(line_order);
     let parts: Vec<Fine> = if newest.qualifier_scope == QualifierScope::Agreement {
         // The tier comes from all partners together, the benefit is shared by base.
         let whole: Exact = counted.iter().map(|l| l.sums.slots[BASE]).sum();
-        counted.iter().map(|l| earned.fine().share(l.sums.slots[BASE], whole)).collect()
+        let part = |l: &CountedLine| earned.fine().checked_share(l.sums.slots[BASE], whole);
+        counted.iter().map(part).collect::<Option<Vec<Fine>>>().ok_or(TooLarge)?
     } else {
         let entries: Vec<Entry> = counted
             .iter()
             .map(|l| Entry { partner_id: l.partner_id, bucket: l.bucket, version: l.version, sums: l.sums })
             .collect();
-        line_parts(versions, term_id, period, &entries, calendar)
+        line_parts(versions, term_id, period, &entries, calendar)?
     };
+    let size = parts.iter().fold(0u128, |sum, p| sum.saturating_add(p.0.unsigned_abs()));
+    if size > Micros(i64::MAX).fine().0.unsigned_abs() {
+        return Err(TooLarge);
+    }
     let shares = allocation::share(earned, &parts, newest.currency.minor_digits());
-    counted
-        .into_iter()
-        .zip(parts.into_iter().zip(shares))
-        .map(|(line, (unrounded, share))| LineShare { line, unrounded, share })
-        .collect()
+    let shared = counted.into_iter().zip(parts.into_iter().zip(shares)).map(|(line, (unrounded, share))| LineShare {
+        line,
+        unrounded,
+        share,
+    });
+    Ok(shared.collect())
 }
 
 /// What a receipt is about.

@@ -12,7 +12,8 @@ use crate::core::accrual::{Booked, bookings};
 use crate::core::agreement::AgreementVersion;
 use crate::core::number::{Fine, Micros};
 use crate::core::period::Period;
-use crate::store::{EarnedRow, KeyRow, NewEarned, NewEntry, Tx};
+use crate::core::problem::Problem;
+use crate::store::{EarnedRow, ExceptionFilter, KeyRow, NewEarned, NewEntry, NewException, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -31,6 +32,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let now = runtime.clock.now();
     let mut entries = 0;
     let mut concerned = Concerned::default();
+    let too_large = TooLarge::read(&mut tx).await?;
     for (done, (agreement, keys)) in marked.iter().enumerate() {
         lease.check()?;
         let Some(versions) = grouped.get(agreement.as_str()) else {
@@ -39,12 +41,29 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         };
         let mut book = Book { runtime, request, versions, codes: &codes, closed, now, run_id: lease.run_id };
         // Where partners share a figure it is reckoned once for all of them.
-        let shared = if figures::together(versions) { Some(book.figures(&mut tx, 0).await?) } else { None };
+        let shared = if figures::together(versions) {
+            match book.figures(&mut tx, 0).await? {
+                Ok(figures) => Some(figures),
+                Err(problem) => {
+                    total.exceptions += too_large.tell(&mut tx, &book, agreement, 0, problem).await?;
+                    continue;
+                }
+            }
+        } else {
+            None
+        };
         for (pairs, key) in keys.iter().enumerate() {
             let figures = match &shared {
                 Some(shared) => shared.iter().filter(|f| f.partner_id == key.partner_id).cloned().collect(),
-                None => book.figures(&mut tx, key.partner_id).await?,
+                None => match book.figures(&mut tx, key.partner_id).await? {
+                    Ok(figures) => figures,
+                    Err(problem) => {
+                        total.exceptions += too_large.tell(&mut tx, &book, agreement, key.partner_id, problem).await?;
+                        continue;
+                    }
+                },
             };
+            too_large.clear(&mut tx, &book, agreement, key.partner_id).await?;
             let (changed, booked) = book.pair(&mut tx, key, figures, &mut concerned).await?;
             total.count_in += 1;
             total.count_out += changed;
@@ -95,6 +114,56 @@ async fn widen(tx: &mut Tx, grouped: &BTreeMap<&str, Vec<AgreementVersion>>) -> 
     Ok(marked)
 }
 
+/// Figures that do not fit: they hold their settlements until their source is corrected. What is booked
+/// stays, the mark too, and the others go on.
+struct TooLarge {
+    open: BTreeSet<String>,
+}
+
+impl TooLarge {
+    async fn read(tx: &mut Tx) -> PipelineResult<Self> {
+        let open = tx.exceptions(&ExceptionFilter::default()).await?;
+        Ok(Self { open: open.into_iter().map(|e| e.dedupe_key).filter(|k| k.starts_with("figure:")).collect() })
+    }
+
+    /// Partner 0 stands for all that share the figure.
+    fn key(agreement: &str, partner_id: i64) -> String {
+        format!("figure:{agreement}:{partner_id}")
+    }
+
+    async fn tell(
+        &self,
+        tx: &mut Tx,
+        book: &Book<'_>,
+        agreement: &str,
+        partner_id: i64,
+        problem: Problem,
+    ) -> PipelineResult<i64> {
+        let partner = book.codes.get(&partner_id).cloned();
+        let new = NewException {
+            code: problem.code,
+            blocking: true,
+            subject: partner.as_ref().map_or_else(|| agreement.to_owned(), |code| format!("{agreement} {code}")),
+            message: problem.message,
+            help: problem.help,
+            partner,
+            agreement: Some(agreement.to_owned()),
+            dedupe_key: Self::key(agreement, partner_id),
+            ..NewException::default()
+        };
+        Ok(i64::from(tx.open_exception(&new, book.request.business_day, book.now).await?))
+    }
+
+    async fn clear(&self, tx: &mut Tx, book: &Book<'_>, agreement: &str, partner_id: i64) -> PipelineResult<()> {
+        for key in [Self::key(agreement, partner_id), Self::key(agreement, 0)] {
+            if self.open.contains(&key) {
+                tx.clear_exception(&key, "the figure fits now", book.now).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 struct Book<'a> {
     runtime: &'a Runtime,
     request: &'a RunRequest,
@@ -109,7 +178,7 @@ type Key = (String, NaiveDate, NaiveDate, i64);
 
 impl Book<'_> {
     /// Figures of one partner, or of all where they are reckoned together.
-    async fn figures(&self, tx: &mut Tx, partner_id: i64) -> PipelineResult<Vec<KeyFigure>> {
+    async fn figures(&self, tx: &mut Tx, partner_id: i64) -> PipelineResult<Result<Vec<KeyFigure>, Problem>> {
         let rows = figures::sums(tx, self.versions, partner_id).await?;
         let rank = |id: i64| self.codes.get(&id).cloned().unwrap_or_default();
         Ok(figures::figures(self.versions, &rows, &self.runtime.settings.calendar, None, &rank))

@@ -1,11 +1,12 @@
 //! The lines behind a figure, with their shares: for receipts, settlements and statements.
 
-use super::figures::KeyFigure;
+use super::figures::{KeyFigure, too_large};
 use super::matching::{document_of, documents};
 use super::{PipelineResult, Runtime};
 use crate::core::agreement::AgreementVersion;
 use crate::core::matching::{MasterData, Matcher};
 use crate::core::period::Period;
+use crate::core::problem::Problem;
 use crate::core::receipt::{self, CountedLine, LineShare};
 use crate::store::Tx;
 use chrono::NaiveDate;
@@ -78,8 +79,15 @@ pub async fn with_master(
 }
 
 /// The lines of one figure with their shares, in document order.
-pub fn shares(runtime: &Runtime, versions: &[AgreementVersion], figure: &KeyFigure, counted: &CountedByKey) -> Vec<LineShare> {
+pub fn shares(
+    runtime: &Runtime,
+    versions: &[AgreementVersion],
+    figure: &KeyFigure,
+    counted: &CountedByKey,
+) -> Result<Vec<LineShare>, Problem> {
     let key = (figure.partner_id, figure.term.clone(), figure.period, figure.part);
     let lines = counted.get(&key).cloned().unwrap_or_default();
+    let agreement = versions.last().map_or("", |v| v.id.as_str());
     receipt::lines(versions, &figure.term, figure.period, &runtime.settings.calendar, figure.earned, lines)
+        .map_err(|e| too_large(agreement, &figure.term, figure.period, e))
 }

@@ -34,7 +34,7 @@ pub async fn receipts(
     let cutoff = period.map(|p| p.to);
     let rows = figures::sums(&mut tx, &versions, partner_id).await?;
     let rank = |id: i64| codes.get(&id).cloned().unwrap_or_default();
-    let found = figures::figures(&versions, &rows, &runtime.settings.calendar, cutoff, &rank);
+    let found = figures::figures(&versions, &rows, &runtime.settings.calendar, cutoff, &rank)?;
     let counted = counted::lines(runtime, &mut tx, &versions, partner_id, cutoff).await?;
     let entries = tx.entries(partner_id, agreement).await?;
     let merges = tx.merges().await?;
@@ -65,7 +65,7 @@ pub async fn receipts(
             period: figure.period,
             currency: newest.currency,
         };
-        let shares = counted::shares(runtime, &versions, figure, &counted);
+        let shares = counted::shares(runtime, &versions, figure, &counted)?;
         receipts.push(Receipt::new(head, &figure.evaluation, &shares, figure.earned, booked, paid));
     }
     Ok(receipts)

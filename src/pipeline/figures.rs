@@ -2,11 +2,12 @@
 //!
 //! Everything here is a function of sums and agreement versions; reading them is the caller's.
 
-use crate::core::accrual::{Entry, Evaluation, Figure, apply_caps, evaluate, evaluate_to_date};
+use crate::core::accrual::{Entry, Evaluation, Figure, TooLarge, apply_caps, evaluate, evaluate_to_date};
 use crate::core::agreement::{AgreementVersion, QualifierScope};
 use crate::core::matching::Sums;
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
+use crate::core::problem::Problem;
 use crate::store::{AccumulatorRow, StoreResult, Tx};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
@@ -70,14 +71,17 @@ pub async fn sums(tx: &mut Tx, versions: &[AgreementVersion], partner_id: i64) -
 /// Evaluates sums. With `cutoff`, only what was sold by that day counts.
 ///
 /// `rank` orders partners that share a figure (by code: it breaks ties).
+///
+/// # Errors
+/// `figure-too-large`, naming agreement, term and period, when one of the figures does not fit.
 pub fn figures(
     versions: &[AgreementVersion],
     rows: &[AccumulatorRow],
     calendar: &FiscalCalendar,
     cutoff: Option<NaiveDate>,
     rank: &dyn Fn(i64) -> String,
-) -> Vec<KeyFigure> {
-    let Some(newest) = versions.last() else { return Vec::new() };
+) -> Result<Vec<KeyFigure>, Problem> {
+    let Some(newest) = versions.last() else { return Ok(Vec::new()) };
     let shared = together(versions);
     // A document or line belongs to one partner, so only real periods are shared.
     let mut keys: BTreeMap<(i64, &str, NaiveDate, NaiveDate, i64), Vec<Entry>> = BTreeMap::new();
@@ -104,7 +108,7 @@ pub fn figures(
             Some(cutoff) => evaluate_to_date(versions, term, period, &entries, calendar, cutoff),
             None => evaluate(versions, term, period, &entries, calendar),
         };
-        let evaluation = Arc::new(evaluation);
+        let evaluation = Arc::new(evaluation.map_err(|e| too_large(&newest.id, term, period, e))?);
         let position = newest.terms.iter().position(|t| t.id == term).unwrap_or(usize::MAX);
         for partner in &evaluation.partners {
             capped.push(Figure {
@@ -138,5 +142,14 @@ pub fn figures(
         figure.earned = capped.earned;
         figure.buckets = capped.buckets.iter().map(|b| (b.bucket, b.earned)).collect();
     }
-    result
+    Ok(result)
+}
+
+/// Code of a figure that does not fit.
+pub const TOO_LARGE: &str = "figure-too-large";
+
+/// The problem of a figure that does not fit.
+pub fn too_large(agreement: &str, term: &str, period: Period, error: TooLarge) -> Problem {
+    Problem::new(TOO_LARGE, format!("what {agreement} {term} earns in {period} is {error}; it is not computed"))
+        .help("look for a code in the column of a quantity or an amount among its lines, and correct it in its source")
 }

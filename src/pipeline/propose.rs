@@ -12,11 +12,13 @@ use super::run::{Lease, RunRequest};
 use super::settled::{self, Key, Settled, key_of};
 use super::stages::StageOutcome;
 use super::{PipelineError, PipelineResult, Runtime, accrue, approve, snapshot};
+use crate::core::accrual::TooLarge;
 use crate::core::agreement::AgreementVersion;
 use crate::core::master_data::MasterData;
 use crate::core::matching::{term_calendar, whole_validity};
 use crate::core::number::Micros;
 use crate::core::period::Period;
+use crate::core::problem::Problem;
 use crate::core::settlement::{self, Due, SettlementIdentity};
 use crate::store::{AccumulatorRow, SettlementPart, SettlementRow, Tx};
 use chrono::{Days, NaiveDate};
@@ -60,6 +62,7 @@ pub async fn propose(runtime: &Runtime, order: &Order<'_>) -> PipelineResult<Sta
     let with_settlements: BTreeSet<String> = tx.settlements().await?.into_iter().map(|s| s.agreement).collect();
     tx.rollback().await?;
     let mut counts = Counts::default();
+    let mut left_out = 0;
     for (agreement, versions) in figures::by_agreement(&versions) {
         let due = periods(&versions, runtime, order.business_day, order.business_day).due > 0;
         if order.only.is_some_and(|only| only != agreement) || !(due || with_settlements.contains(agreement)) {
@@ -70,7 +73,17 @@ pub async fn propose(runtime: &Runtime, order: &Order<'_>) -> PipelineResult<Sta
         }
         let mut tx = runtime.store.begin().await?;
         let shelf = Shelf { runtime, order, versions: &versions, codes: &codes, merges: merges.as_ref() };
-        shelf.propose(&mut tx, agreement, &mut counts).await?;
+        match shelf.propose(&mut tx, agreement, &mut counts).await {
+            Ok(()) => {}
+            // Accrue has told it; what stands of this agreement stays as it is, the others go on.
+            Err(PipelineError::Problems(problems)) if problems.0.iter().all(|p| p.code == figures::TOO_LARGE) => {
+                tracing::error!(agreement, "nothing is proposed: {problems}");
+                tx.rollback().await?;
+                left_out += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
         match order.lease {
             Some(lease) => lease.commit(tx).await?,
             None => tx.commit().await?,
@@ -80,6 +93,9 @@ pub async fn propose(runtime: &Runtime, order: &Order<'_>) -> PipelineResult<Sta
     let mut detail = format!("{proposed} proposed, {revised} revised, {carried} carried forward");
     if withdrawn > 0 {
         detail.push_str(&format!(", {withdrawn} withdrawn"));
+    }
+    if left_out > 0 {
+        detail.push_str(&format!(", {left_out} agreements left out for figures that do not fit"));
     }
     Ok(StageOutcome { count_in: payees, count_out: proposed + revised + withdrawn, exceptions: 0, detail })
 }
@@ -249,9 +265,11 @@ impl Case<'_> {
             if open.is_none() && newest.is_some() && !is_last {
                 continue;
             }
-            let figures = self.figures(rows, period.to);
+            let figures = self.figures(rows, period.to)?;
             let parts = due_parts(&figures, &paid, |id| self.belongs(id));
-            let earned = figures.iter().filter(|f| self.belongs(f.partner_id)).map(|f| f.earned).sum();
+            let earned =
+                figures.iter().filter(|f| self.belongs(f.partner_id)).try_fold(Micros::ZERO, |sum, f| sum.checked_add(f.earned));
+            let earned = earned.ok_or_else(|| figures::too_large(&self.newest.id, "in all", *period, TooLarge))?;
             let due = settlement::due(earned, paid.values().copied().sum(), self.newest.settlement.minimum);
             let outcome = match open {
                 Some(open) => self.revise(tx, open, *period, due, &parts, &figures).await?,
@@ -287,7 +305,7 @@ impl Case<'_> {
         Ok(Done::Withdrawn)
     }
 
-    fn figures(&self, rows: &[AccumulatorRow], cutoff: NaiveDate) -> Vec<KeyFigure> {
+    fn figures(&self, rows: &[AccumulatorRow], cutoff: NaiveDate) -> Result<Vec<KeyFigure>, Problem> {
         let rank = |id: i64| self.codes.get(&id).cloned().unwrap_or_default();
         figures::figures(self.versions, rows, &self.runtime.settings.calendar, Some(cutoff), &rank)
     }

@@ -34,7 +34,7 @@ pub async fn lines(
     for partner_id in partners {
         let counted = counted::lines(runtime, tx, versions, partner_id, Some(cutoff)).await?;
         for figure in figures.iter().filter(|f| f.partner_id == partner_id) {
-            for share in counted::shares(runtime, versions, figure, &counted) {
+            for share in counted::shares(runtime, versions, figure, &counted)? {
                 lines.push(SettlementLine {
                     term: figure.term.clone(),
                     partner: codes.get(&partner_id).cloned().unwrap_or_default(),

@@ -295,7 +295,7 @@ async fn agreement_input(
     let rows = figures::sums(tx, versions, partner.id).await?;
     let mine =
         |figures: Vec<KeyFigure>| -> Vec<KeyFigure> { figures.into_iter().filter(|f| f.partner_id == partner.id).collect() };
-    let now = mine(figures::figures(versions, &rows, &calendar, Some(period.to), &rank));
+    let now = mine(figures::figures(versions, &rows, &calendar, Some(period.to), &rank)?);
     let payee = current.payee.as_deref().unwrap_or(&partner.code);
     let settlements = Settlements::read(tx, versions, payee, partner.id, period).await?;
     let concerned =
@@ -304,7 +304,7 @@ async fn agreement_input(
         return Ok(None);
     }
     let before_day = period.from.pred_opt().unwrap_or(period.from);
-    let before = mine(figures::figures(versions, &rows, &calendar, Some(before_day), &rank));
+    let before = mine(figures::figures(versions, &rows, &calendar, Some(before_day), &rank)?);
     let counted = counted::lines(runtime, tx, versions, partner.id, Some(period.to)).await?;
     let mut booked: BTreeMap<(String, NaiveDate, NaiveDate, i64), Micros> = BTreeMap::new();
     for row in tx.entries(partner.id, id).await? {
@@ -326,7 +326,7 @@ async fn agreement_input(
             Rule::Fixed(_) => (Measure::NetAmount, Measure::NetAmount, None, Method::Retrospective),
         };
         let tiers = tiers_of_period(versions, &figure.term, ruling.version, figure.period, &calendar);
-        let lines = counted::shares(runtime, versions, figure, &counted)
+        let lines = counted::shares(runtime, versions, figure, &counted)?
             .into_iter()
             .map(|s| StatementLine {
                 document_type: String::new(),

@@ -75,6 +75,7 @@ scenarios! {
     joint_tier_held = "joint-tier-held",
     who_may_do_what = "who-may-do-what",
     statement_figures = "statement-figures",
+    figure_too_large = "figure-too-large",
 }
 
 #[test]

@@ -45,8 +45,8 @@ pub fn apply_caps(newest: &AgreementVersion, figures: &mut [Figure]) {
     });
     let together = newest.qualifier_scope == QualifierScope::Agreement;
     // Running totals before and after the cap, by what the cap is counted for.
-    let mut per_partner: HashMap<(i64, usize), Micros> = HashMap::new();
-    let mut total: HashMap<i64, Micros> = HashMap::new();
+    let mut per_partner: HashMap<(i64, usize), i128> = HashMap::new();
+    let mut total: HashMap<i64, i128> = HashMap::new();
     for index in order {
         let figure = &mut figures[index];
         let before = figure.earned;
@@ -68,14 +68,17 @@ pub fn apply_caps(newest: &AgreementVersion, figures: &mut [Figure]) {
     }
 }
 
-/// Lets the figure have what is left. `running` is what has been asked for so far, so that a
-/// negative figure gives back only what the cap had let through.
-fn serve(figure: &mut Figure, running: &mut Micros, cap: Micros, name: &'static str) {
-    let before = (*running).min(cap);
-    *running += figure.earned;
-    let allowed = (*running).min(cap) - before;
+/// Lets the figure have what is left. `running` is what has been asked for so far in micro-units (together
+/// it may be more than an amount holds), so that a negative figure gives back only what the cap had
+/// let through.
+fn serve(figure: &mut Figure, running: &mut i128, cap: Micros, name: &'static str) {
+    let most = i128::from(cap.0);
+    let before = (*running).min(most);
+    *running += i128::from(figure.earned.0);
+    // Never further from zero than the figure itself.
+    let allowed = Micros(i64::try_from((*running).min(most) - before).unwrap_or(figure.earned.0));
     if allowed != figure.earned {
         figure.earned = allowed;
-        figure.lowered_by = Some((name, cap - before));
+        figure.lowered_by = Some((name, Micros(i64::try_from(most - before).unwrap_or(i64::MAX))));
     }
 }

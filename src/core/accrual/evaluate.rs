@@ -3,7 +3,7 @@
 use super::evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};
 use super::spread;
 use super::steps::Step;
-use crate::core::agreement::{AgreementVersion, Bound, Measure, NegativePolicy, QualifierScope, Rule, Term, Tier};
+use crate::core::agreement::{AgreementVersion, Benefit, Bound, Measure, NegativePolicy, QualifierScope, Rule, Term, Tier};
 use crate::core::allocation;
 use crate::core::matching::{BASE, QUALIFIER, Sums, term_calendar, whole_validity};
 use crate::core::number::{Exact, Fine, Micros};
@@ -19,16 +19,24 @@ use foldhash::{HashMap, HashMapExt};
 /// `versions` are all versions of one agreement; `entries` are the running sums of one key, or
 /// with `qualifier_scope = "agreement"` those of all partners of it. The result does not depend
 /// on the order of the entries of one partner.
+///
+/// # Errors
+/// [`TooLarge`] when a sum or a benefit could pass what an amount holds.
 pub fn evaluate(
     versions: &[AgreementVersion],
     term_id: &str,
     period: Period,
     entries: &[Entry],
     calendar: &FiscalCalendar,
-) -> Evaluation {
-    let Some(figure) = Rules::new(versions, term_id, period, calendar) else { return Evaluation::default() };
+) -> Result<Evaluation, TooLarge> {
+    let Some(figure) = Rules::new(versions, term_id, period, calendar) else { return Ok(Evaluation::default()) };
     figure.evaluate(entries)
 }
+
+/// A figure past the range of amounts; nothing is computed with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("past {}, which is the most that an amount can be", Micros(i64::MAX).to_text(0))]
+pub struct TooLarge;
 
 /// The same with what had been sold by the end of a settlement period: only months that start by
 /// `cutoff` count.
@@ -39,7 +47,7 @@ pub fn evaluate_to_date(
     entries: &[Entry],
     calendar: &FiscalCalendar,
     cutoff: NaiveDate,
-) -> Evaluation {
+) -> Result<Evaluation, TooLarge> {
     let kept: Vec<Entry> = entries.iter().filter(|e| e.bucket <= cutoff).copied().collect();
     evaluate(versions, term_id, period, &kept, calendar)
 }
@@ -68,15 +76,16 @@ pub(crate) fn line_parts(
     period: Period,
     lines: &[Entry],
     calendar: &FiscalCalendar,
-) -> Vec<Fine> {
-    let Some(rules) = Rules::new(versions, term_id, period, calendar) else { return vec![Fine::ZERO; lines.len()] };
+) -> Result<Vec<Fine>, TooLarge> {
+    let Some(rules) = Rules::new(versions, term_id, period, calendar) else { return Ok(vec![Fine::ZERO; lines.len()]) };
+    rules.fits(lines)?;
     let measured = rules.measure(lines);
     let totals = rules.totals(&measured);
     let mut parts = vec![Fine::ZERO; lines.len()];
     for (line, part) in measured.iter().zip(rules.benefits(&measured, &totals, true)) {
         parts[line.index] = part;
     }
-    parts
+    Ok(parts)
 }
 
 /// One version's term.
@@ -156,6 +165,48 @@ impl<'a> Rules<'a> {
         let whole_period = term_calendar(newest, calendar).period(newest_term.accumulate, period.from, validity);
         let carry = newest.negative == NegativePolicy::Carry;
         Some(Self { versions: list, newest, newest_term, term_version, period, whole_period, carry })
+    }
+
+    /// Whether every sum, slice and benefit on the way to the figure fits. Judged by the entries without
+    /// their signs and the dearest benefit: whatever cancels, no step passes that.
+    fn fits(&self, entries: &[Entry]) -> Result<(), TooLarge> {
+        let limit = Micros(i64::MAX).exact().0.unsigned_abs();
+        let (mut qualifiers, mut bases, mut lines) = (0u128, 0u128, 0u128);
+        for entry in entries {
+            let Some(version) = self.versions.iter().find(|v| v.agreement.version == entry.version) else { continue };
+            let Some((qualifier, base, _)) = version.term.map(measures) else { continue };
+            qualifiers = qualifiers.saturating_add(value(qualifier, QUALIFIER, &entry.sums).0.unsigned_abs());
+            bases = bases.saturating_add(value(base, BASE, &entry.sums).0.unsigned_abs());
+            lines += 1;
+        }
+        if qualifiers > limit || bases > limit {
+            return Err(TooLarge);
+        }
+        let dearest = |benefit: &Benefit| -> Option<u128> {
+            let once = |amount: Micros| amount.fine().0.unsigned_abs();
+            match benefit {
+                Benefit::Rate(rate) => bases.checked_mul(u128::from(rate.0.unsigned_abs())),
+                Benefit::PerUnit(price) => bases.checked_mul(u128::from(price.0.unsigned_abs()))?.checked_mul(100),
+                Benefit::Amount(amount) => once(*amount).checked_mul(lines),
+                Benefit::PerIncrement { every, amount, .. } => {
+                    once(*amount).checked_mul(bases / every.exact().0.unsigned_abs().max(1) + lines)
+                }
+            }
+        };
+        let mut most = 0u128;
+        for version in &self.versions {
+            let of_version = match version.term.map(|t| &t.rule) {
+                Some(Rule::Volume(volume)) => {
+                    volume.tiers.iter().try_fold(0u128, |most, tier| Some(most.max(dearest(&tier.benefit)?)))
+                }
+                Some(Rule::Fixed(rule)) => dearest(&Benefit::Amount(rule.amount)),
+                None => Some(0),
+            };
+            most = most.max(of_version.ok_or(TooLarge)?);
+        }
+        // Half of the range, and less than a twentieth of what the unrounded scale holds: positions before and
+        // after an entry, slices and shares are differences of two such figures.
+        if most <= Micros(i64::MAX / 2).fine().0.unsigned_abs() { Ok(()) } else { Err(TooLarge) }
     }
 
     fn measure(&self, entries: &[Entry]) -> Vec<MeasuredEntry> {
@@ -284,7 +335,8 @@ impl<'a> Rules<'a> {
         parts
     }
 
-    fn evaluate(&self, entries: &[Entry]) -> Evaluation {
+    fn evaluate(&self, entries: &[Entry]) -> Result<Evaluation, TooLarge> {
+        self.fits(entries)?;
         let mut partners: Vec<i64> = Vec::new();
         let mut places: HashMap<i64, usize> = HashMap::new();
         for entry in entries {
@@ -318,7 +370,7 @@ impl<'a> Rules<'a> {
                 by_partner[place].push(index);
             }
         }
-        let figures = self.partner_figures(&partners, &by_partner, &measured, &parts, unrounded, earned, digits);
+        let figures = self.partner_figures(&partners, &by_partner, &measured, &parts, unrounded, earned, digits)?;
         let mut buckets: Vec<(NaiveDate, Micros)> = Vec::new();
         for share in figures.iter().flat_map(|f| &f.buckets) {
             match buckets.iter_mut().find(|b| b.0 == share.bucket) {
@@ -328,7 +380,7 @@ impl<'a> Rules<'a> {
         }
         buckets.sort_by_key(|b| b.0);
         let newest_ladder = self.ladder(&self.versions[self.term_version], self.newest_term);
-        Evaluation {
+        Ok(Evaluation {
             qualifier: totals.qualifier,
             base: totals.base,
             lines: totals.lines,
@@ -339,7 +391,7 @@ impl<'a> Rules<'a> {
             partners: figures,
             next_tier: newest_ladder.and_then(|ladder| ladder.next(totals.qualifier)),
             steps,
-        }
+        })
     }
 
     fn version_figures(
@@ -428,7 +480,7 @@ impl<'a> Rules<'a> {
         unrounded: Fine,
         earned: Micros,
         digits: u32,
-    ) -> Vec<PartnerFigure> {
+    ) -> Result<Vec<PartnerFigure>, TooLarge> {
         let together = self.newest.qualifier_scope == QualifierScope::Agreement;
         let (qualifier_measure, base_measure, _) = measures(self.newest_term);
         let bases: Vec<Exact> =
@@ -446,13 +498,19 @@ impl<'a> Rules<'a> {
             for index in &by_partner[place] {
                 let part = &measured[*index];
                 qualifier += part.amounts.qualifier;
-                let benefit = if together { share.share(part.amounts.base, base) } else { parts[*index] };
+                // Months of a partner that nearly cancel may each be of any size beside their sum.
+                let benefit =
+                    if together { share.checked_share(part.amounts.base, base).ok_or(TooLarge)? } else { parts[*index] };
                 match months.last_mut() {
                     Some(last) if last.0 == part.entry.bucket => last.1 += benefit,
                     _ => months.push((part.entry.bucket, benefit)),
                 }
             }
             let unrounded_months: Vec<Fine> = months.iter().map(|m| m.1).collect();
+            let size = unrounded_months.iter().fold(0u128, |sum, m| sum.saturating_add(m.0.unsigned_abs()));
+            if size > Micros(i64::MAX).fine().0.unsigned_abs() {
+                return Err(TooLarge);
+            }
             let earned_months = spread(rounded[place], &unrounded_months, self.carry, cap, digits);
             let buckets = months
                 .into_iter()
@@ -463,7 +521,7 @@ impl<'a> Rules<'a> {
             let qualifier = snap(qualifier_measure, qualifier);
             figures.push(PartnerFigure { partner_id: *partner, qualifier, base, unrounded: share, earned, buckets });
         }
-        figures
+        Ok(figures)
     }
 }
 

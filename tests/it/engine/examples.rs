@@ -243,7 +243,12 @@ fn a_figure_to_date_leaves_later_months_out() {
         .map(|(cell, sums)| rebated::core::accrual::Entry { partner_id: 1, bucket: cell.bucket, version: cell.version, sums })
         .collect();
     let year = period("2026-01-01", "2026-12-31");
-    let to = |cutoff| evaluate_to_date(&world.versions, "volume", year, &entries, &world.calendar, day(cutoff)).earned.to_text(2);
+    let to = |cutoff| {
+        evaluate_to_date(&world.versions, "volume", year, &entries, &world.calendar, day(cutoff))
+            .expect("it fits")
+            .earned
+            .to_text(2)
+    };
     assert_eq!((to("2026-03-31"), to("2026-06-30")), ("10.00".into(), "40.00".into()));
 }
 
@@ -321,7 +326,8 @@ fn partners_taken_together_reach_the_tier_together_and_share_by_base() {
         period("2026-01-01", "2026-12-31"),
         &entries,
         &world.calendar,
-    );
+    )
+    .expect("it fits");
     // 1,000.75 x 2 % = 20.015 -> 20.02; unrounded 12.005 and 8.01.
     assert_eq!(together.earned.to_text(2), "20.02");
     let shares: Vec<String> = together.partners.iter().map(|p| p.earned.to_text(2)).collect();

@@ -254,7 +254,7 @@ impl World {
         }
         keys.into_iter()
             .map(|(partner, period, _, entries)| {
-                (partner, period, evaluate(&self.versions, "volume", period, &entries, &self.calendar))
+                (partner, period, evaluate(&self.versions, "volume", period, &entries, &self.calendar).expect("it fits"))
             })
             .collect()
     }
