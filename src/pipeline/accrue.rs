@@ -46,6 +46,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
                 Ok(figures) => Some(figures),
                 Err(problem) => {
                     total.exceptions += too_large.tell(&mut tx, &book, agreement, 0, problem).await?;
+                    closed = book.closed;
                     continue;
                 }
             }
