@@ -2,12 +2,16 @@
 //!
 //! For each size and store, in one run: load the lines bare (multi-row insert, COPY), then let the built program
 //! import, match and accrue the same file, and compare. Absolute times are printed and never judged, because a
-//! machine is rarely alone; the ratio is judged, and so is the peak memory of ten times the lines.
+//! machine is rarely alone; the ratio of the largest load is judged, and so is the peak memory of ten times the lines.
 
 mod floor;
 mod measure;
 mod oracle;
 mod workload;
+
+// The floor gets the product's allocator, and SQLite built as the product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use measure::{Cost, Server, hundredths, ratio_e2};
 use serde_json::Value;
@@ -85,7 +89,10 @@ fn compare(words: &[&str]) {
                 peaks.push((size, all.peak_kib));
                 bench.check_figures();
             }
+            // The aim is set for the largest load: on a small one, reading a thousand agreements and the
+            // master data weighs as much as the lines.
             if let Some((wall, cpu)) = best
+                && Some(&size) == sizes.iter().max()
                 && wall.min(cpu) > MOST_E2
             {
                 failures.push(format!(

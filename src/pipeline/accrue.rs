@@ -13,7 +13,7 @@ use crate::core::agreement::AgreementVersion;
 use crate::core::number::{Fine, Micros};
 use crate::core::period::Period;
 use crate::core::problem::Problem;
-use crate::store::{EarnedRow, ExceptionFilter, KeyRow, NewEarned, NewEntry, NewException, Tx};
+use crate::store::{AccumulatorRow, EarnedRow, ExceptionFilter, MarkedKey, NewEarned, NewEntry, NewException, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,57 +27,34 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let versions = tx.active_agreements().await?;
     let grouped = figures::by_agreement(&versions);
     let codes = codes(&mut tx).await?;
-    let mut closed = closed_periods(&mut tx).await?;
-    let marked = widen(&mut tx, &grouped).await?;
-    let now = runtime.clock.now();
+    // An agreement that is no longer active keeps what it earned; nothing is booked in silence.
+    let marked: Vec<MarkedKey> =
+        widen(&mut tx, &grouped).await?.into_iter().filter(|k| grouped.contains_key(k.agreement.as_str())).collect();
+    let mut book = Book {
+        runtime,
+        request,
+        grouped: &grouped,
+        codes: &codes,
+        closed: BTreeSet::new(),
+        now: runtime.clock.now(),
+        run_id: lease.run_id,
+    };
     let mut entries = 0;
+    let mut shared = Shared::default();
     let mut concerned = Concerned::default();
     let too_large = TooLarge::read(&mut tx).await?;
-    for (done, (agreement, keys)) in marked.iter().enumerate() {
+    for (batch, keys) in marked.chunks(BATCH).enumerate() {
         lease.check()?;
-        let Some(versions) = grouped.get(agreement.as_str()) else {
-            // An agreement that is no longer active keeps what it earned; nothing is booked in silence.
-            continue;
-        };
-        let mut book = Book { runtime, request, versions, codes: &codes, closed, now, run_id: lease.run_id };
-        // Where partners share a figure it is reckoned once for all of them.
-        let shared = if figures::together(versions) {
-            match book.figures(&mut tx, 0).await? {
-                Ok(figures) => Some(figures),
-                Err(problem) => {
-                    total.exceptions += too_large.tell(&mut tx, &book, agreement, 0, problem).await?;
-                    closed = book.closed;
-                    continue;
-                }
-            }
-        } else {
-            None
-        };
-        for (pairs, key) in keys.iter().enumerate() {
-            let figures = match &shared {
-                Some(shared) => shared.iter().filter(|f| f.partner_id == key.partner_id).cloned().collect(),
-                None => match book.figures(&mut tx, key.partner_id).await? {
-                    Ok(figures) => figures,
-                    Err(problem) => {
-                        total.exceptions += too_large.tell(&mut tx, &book, agreement, key.partner_id, problem).await?;
-                        continue;
-                    }
-                },
-            };
-            too_large.clear(&mut tx, &book, agreement, key.partner_id).await?;
-            let (changed, booked) = book.pair(&mut tx, key, figures, &mut concerned).await?;
-            total.count_in += 1;
-            total.count_out += changed;
-            entries += booked;
-            tx.clear_key(key.partner_id, agreement).await?;
-            if (pairs + 1) % BATCH == 0 {
-                lease.commit(tx).await?;
-                tx = runtime.store.begin().await?;
-                book.closed = closed_periods(&mut tx).await?;
-            }
-        }
-        closed = book.closed;
-        runtime.progress.advanced(i64::try_from(done + 1).unwrap_or(0), i64::try_from(marked.len()).ok());
+        book.closed = closed_periods(&mut tx).await?;
+        let done = book.batch(&mut tx, keys, &mut shared, &mut concerned, &too_large).await?;
+        total.count_in += done.looked_at;
+        total.count_out += done.changed;
+        total.exceptions += done.exceptions;
+        entries += done.booked;
+        lease.commit(tx).await?;
+        tx = runtime.store.begin().await?;
+        let done = (batch * BATCH + keys.len(), marked.len());
+        runtime.progress.advanced(i64::try_from(done.0).unwrap_or(0), i64::try_from(done.1).ok());
     }
     lease.commit(tx).await?;
     total.detail =
@@ -95,9 +72,9 @@ pub async fn codes(tx: &mut Tx) -> PipelineResult<HashMap<i64, String>> {
     Ok(tx.partner_heads().await?.into_iter().map(|p| (p.id, p.code)).collect())
 }
 
-/// Where partners share a qualifier, a change of one concerns all of them.
-async fn widen(tx: &mut Tx, grouped: &BTreeMap<&str, Vec<AgreementVersion>>) -> PipelineResult<BTreeMap<String, Vec<KeyRow>>> {
-    let mut marked: BTreeMap<String, Vec<KeyRow>> = BTreeMap::new();
+/// Where partners share a qualifier, a change of one concerns all of them. In order of agreement.
+async fn widen(tx: &mut Tx, grouped: &BTreeMap<&str, Vec<AgreementVersion>>) -> PipelineResult<Vec<MarkedKey>> {
+    let mut marked: BTreeMap<String, Vec<MarkedKey>> = BTreeMap::new();
     for key in tx.marked_keys().await? {
         marked.entry(key.agreement.clone()).or_default().push(key);
     }
@@ -107,12 +84,12 @@ async fn widen(tx: &mut Tx, grouped: &BTreeMap<&str, Vec<AgreementVersion>>) -> 
             for partner_id in tx.accumulated_partners(agreement).await? {
                 if !keys.iter().any(|k| k.partner_id == partner_id) {
                     let reason = "another partner of the agreement".to_owned();
-                    keys.push(KeyRow { partner_id, agreement: agreement.clone(), reason, months: Vec::new() });
+                    keys.push(MarkedKey { partner_id, agreement: agreement.clone(), reason, months: Vec::new() });
                 }
             }
         }
     }
-    Ok(marked)
+    Ok(marked.into_values().flatten().collect())
 }
 
 /// Figures that do not fit: they hold their settlements until their source is corrected. What is booked
@@ -168,7 +145,7 @@ impl TooLarge {
 struct Book<'a> {
     runtime: &'a Runtime,
     request: &'a RunRequest,
-    versions: &'a [AgreementVersion],
+    grouped: &'a BTreeMap<&'a str, Vec<AgreementVersion>>,
     codes: &'a HashMap<i64, String>,
     closed: BTreeSet<NaiveDate>,
     now: DateTime<Utc>,
@@ -176,42 +153,119 @@ struct Book<'a> {
 }
 
 type Key = (String, NaiveDate, NaiveDate, i64);
+type Pair = (i64, String);
+
+/// Figures of the last agreement whose partners share them: reckoned once for all.
+#[derive(Default)]
+struct Shared {
+    agreement: String,
+    /// `None` where one of them does not fit.
+    figures: Option<Vec<KeyFigure>>,
+}
+
+/// What a batch came to.
+#[derive(Default)]
+struct Done {
+    looked_at: i64,
+    changed: i64,
+    booked: i64,
+    exceptions: i64,
+}
+
+/// What stands in the store for one pair.
+#[derive(Default)]
+struct Standing {
+    before: BTreeMap<Key, EarnedRow>,
+    booked: BTreeMap<Key, BTreeMap<NaiveDate, Booked>>,
+    /// Entries of the key that clear no settlement: the next one's number is one more.
+    last: BTreeMap<Key, i64>,
+    sums: Vec<AccumulatorRow>,
+}
 
 impl Book<'_> {
-    /// Figures of one partner, or of all where they are reckoned together.
-    async fn figures(&self, tx: &mut Tx, partner_id: i64) -> PipelineResult<Result<Vec<KeyFigure>, Problem>> {
-        let rows = figures::sums(tx, self.versions, partner_id).await?;
-        let rank = |id: i64| self.codes.get(&id).cloned().unwrap_or_default();
-        Ok(figures::figures(self.versions, &rows, &self.runtime.settings.calendar, None, &rank))
+    /// Books a batch of pairs.
+    async fn batch(
+        &self,
+        tx: &mut Tx,
+        keys: &[MarkedKey],
+        shared: &mut Shared,
+        concerned: &mut Concerned,
+        too_large: &TooLarge,
+    ) -> PipelineResult<Done> {
+        let pairs: Vec<(i64, &str)> = keys.iter().map(|k| (k.partner_id, k.agreement.as_str())).collect();
+        let mut standing: HashMap<Pair, Standing> = HashMap::new();
+        for row in tx.earned_of_pairs(&pairs).await? {
+            let f = &row.figure;
+            let key = (f.term.clone(), f.period_from, f.period_to, f.part);
+            standing.entry((f.partner_id, f.agreement.clone())).or_default().before.insert(key, row);
+        }
+        for row in tx.booked_of_pairs(&pairs).await? {
+            let key = (row.term, row.period_from, row.period_to, row.part);
+            let stands = standing.entry((row.partner_id, row.agreement)).or_default();
+            *stands.last.entry(key.clone()).or_default() += row.numbered;
+            if row.bookings > 0 {
+                stands.booked.entry(key).or_default().entry(row.for_month).or_default().amount += Micros(row.amount_u);
+            }
+        }
+        for row in tx.accumulators_of_pairs(&pairs).await? {
+            standing.entry((row.partner_id, row.agreement.clone())).or_default().sums.push(row);
+        }
+        let (mut earned, mut entries) = (Vec::new(), Vec::new());
+        let (mut booked, mut done): (Vec<(i64, &str)>, Done) = (Vec::new(), Done::default());
+        for key in keys {
+            let Some(versions) = self.grouped.get(key.agreement.as_str()) else { continue };
+            let mut stands = standing.remove(&(key.partner_id, key.agreement.clone())).unwrap_or_default();
+            let figures = if figures::together(versions) {
+                if shared.agreement != key.agreement {
+                    let rows = tx.accumulators_of_agreement(&key.agreement).await?;
+                    *shared = Shared { agreement: key.agreement.clone(), figures: None };
+                    match self.figures(versions, &rows) {
+                        Ok(figures) => shared.figures = Some(figures),
+                        Err(problem) => done.exceptions += too_large.tell(tx, self, &key.agreement, 0, problem).await?,
+                    }
+                }
+                let Some(figures) = &shared.figures else { continue };
+                figures.iter().filter(|f| f.partner_id == key.partner_id).cloned().collect()
+            } else {
+                match self.figures(versions, &std::mem::take(&mut stands.sums)) {
+                    Ok(figures) => figures,
+                    Err(problem) => {
+                        done.exceptions += too_large.tell(tx, self, &key.agreement, key.partner_id, problem).await?;
+                        continue;
+                    }
+                }
+            };
+            too_large.clear(tx, self, &key.agreement, key.partner_id).await?;
+            self.pair(tx, key, versions, figures, stands, &mut earned, &mut entries, concerned).await?;
+            booked.push((key.partner_id, &key.agreement));
+        }
+        tx.append_earned(&earned, self.request.business_day, Some(self.run_id)).await?;
+        tx.append_entries(&entries, self.request.business_day, Some(self.run_id), self.now).await?;
+        tx.clear_keys(&booked).await?;
+        let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+        (done.looked_at, done.changed, done.booked) = (count(booked.len()), count(earned.len()), count(entries.len()));
+        Ok(done)
     }
 
-    /// Books one partner under one agreement: (figures changed, entries booked).
+    fn figures(&self, versions: &[AgreementVersion], rows: &[AccumulatorRow]) -> Result<Vec<KeyFigure>, Problem> {
+        let rank = |id: i64| self.codes.get(&id).cloned().unwrap_or_default();
+        figures::figures(versions, rows, &self.runtime.settings.calendar, None, &rank)
+    }
+
+    /// What one partner's figures under one agreement change.
     async fn pair(
         &self,
         tx: &mut Tx,
-        key: &KeyRow,
+        key: &MarkedKey,
+        versions: &[AgreementVersion],
         now: Vec<KeyFigure>,
+        stands: Standing,
+        earned: &mut Vec<NewEarned>,
+        entries: &mut Vec<NewEntry>,
         concerned: &mut Concerned,
-    ) -> PipelineResult<(i64, i64)> {
+    ) -> PipelineResult<()> {
         let calendar = &self.runtime.settings.calendar;
-        let before: BTreeMap<Key, EarnedRow> = tx
-            .earned_figures(key.partner_id, &key.agreement, crate::core::period::LAST_DAY)
-            .await?
-            .into_iter()
-            .map(|row| ((row.figure.term.clone(), row.figure.period_from, row.figure.period_to, row.figure.part), row))
-            .collect();
-        let mut booked: BTreeMap<Key, BTreeMap<NaiveDate, Booked>> = BTreeMap::new();
-        let mut last: BTreeMap<Key, i64> = BTreeMap::new();
-        for row in tx.entries(key.partner_id, &key.agreement).await? {
-            let e = row.entry;
-            if e.settlement_id.is_none() {
-                *last.entry((e.term.clone(), e.period_from, e.period_to, e.part)).or_default() += 1;
-            }
-            if !matches!(e.kind.as_str(), "settlement" | "write-off") {
-                let months = booked.entry((e.term, e.period_from, e.period_to, e.part)).or_default();
-                months.entry(e.for_month).or_default().amount += e.amount;
-            }
-        }
+        let Standing { before, mut booked, mut last, .. } = stands;
         let mut keys: BTreeSet<Key> = before.keys().chain(booked.keys()).cloned().collect();
         let mut by_key: BTreeMap<Key, KeyFigure> = BTreeMap::new();
         for figure in now {
@@ -219,9 +273,7 @@ impl Book<'_> {
             keys.insert(key.clone());
             by_key.insert(key, figure);
         }
-        let newest = self.versions.last().ok_or_else(|| PipelineError::Internal("agreement without versions".into()))?;
-        let mut earned: Vec<NewEarned> = Vec::new();
-        let mut entries: Vec<NewEntry> = Vec::new();
+        let newest = versions.last().ok_or_else(|| PipelineError::Internal("agreement without versions".into()))?;
         let mut rated_anew: Vec<usize> = Vec::new();
         for k in keys {
             let figure = by_key.get(&k);
@@ -286,10 +338,7 @@ impl Book<'_> {
         }
         let mut unnamed: Vec<&mut NewEntry> =
             entries.iter_mut().enumerate().filter(|(at, _)| rated_anew.contains(at)).map(|(_, entry)| entry).collect();
-        concerned.name(self.runtime, tx, self.versions, key.partner_id, &mut unnamed).await?;
-        tx.append_earned(&earned, self.request.business_day, Some(self.run_id)).await?;
-        tx.append_entries(&entries, self.request.business_day, Some(self.run_id), self.now).await?;
-        Ok((i64::try_from(earned.len()).unwrap_or(0), i64::try_from(entries.len()).unwrap_or(0)))
+        concerned.name(self.runtime, tx, versions, key.partner_id, &mut unnamed).await
     }
 }
 

@@ -1,7 +1,6 @@
 //! The lines behind a figure, with their shares: for receipts, settlements and statements.
 
 use super::figures::{KeyFigure, too_large};
-use super::matching::{document_of, documents};
 use super::{PipelineResult, Runtime};
 use crate::core::agreement::AgreementVersion;
 use crate::core::matching::{MasterData, Matcher};
@@ -47,9 +46,8 @@ pub async fn with_master(
     }
     let mut counted: CountedByKey = BTreeMap::new();
     for source in sources {
-        let rows = tx.lines_of_partner(source).await?;
-        for stored in documents(&rows) {
-            let document = document_of(&stored);
+        for stored in tx.documents_of_partner(source).await? {
+            let document = stored.view();
             for (line_id, contribution) in matcher.contributions(&document) {
                 if contribution.key.partner_id != partner_id || cutoff.is_some_and(|c| contribution.bucket > c) {
                     continue;

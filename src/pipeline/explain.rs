@@ -2,7 +2,6 @@
 
 use super::counted;
 use super::figures;
-use super::matching::{document_of, documents};
 use super::{PipelineResult, Runtime, accrue, settled};
 use crate::core::matching::{Matcher, Outcome};
 use crate::core::number::Micros;
@@ -152,9 +151,8 @@ pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> Pip
             });
         }
         let Some(partner_id) = document.head.partner_id else { continue };
-        let rows = tx.lines_of_version(partner_id, document.id, document.head.version).await?;
-        for stored in documents(&rows) {
-            let view = document_of(&stored);
+        if let Some(stored) = tx.document_version(partner_id, document.id, document.head.version).await? {
+            let view = stored.view();
             for line in view.lines.iter().filter(|l| only.is_none_or(|only| only == &*l.line_number)) {
                 let verdicts: Vec<LineVerdict> = matcher
                     .explain_line(line, &view)

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Rows handed over together between the reading thread and the store.
-const HANDOVER: usize = 4_096;
+const HANDOVER: usize = 1_024;
 
 /// What an import did.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

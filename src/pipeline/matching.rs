@@ -11,14 +11,14 @@ use super::run::{Lease, RunRequest};
 use super::stages::StageOutcome;
 use super::{PipelineResult, Runtime};
 use crate::core::line::DocumentType;
-use crate::core::matching::{Accumulator, Document, MasterData, Matcher};
-use crate::store::{AccumulatorRow, LineRow, NewException, Tx};
+use crate::core::matching::{Accumulator, MasterData, Matcher};
+use crate::store::{AccumulatorRow, MarkedKey, NewException, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Lines read at once.
-const PAGE: i64 = 20_000;
+const PAGE: i64 = 5_000;
 /// Name of the watermark: highest line id that is folded.
 const FOLDED: &str = "folded-line";
 
@@ -34,6 +34,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
 
 /// One transaction's worth of folding.
 pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: DateTime<Utc>) -> PipelineResult<StageOutcome> {
+    tx.own_folding().await?;
     let versions = tx.active_agreements().await?;
     let master = Arc::new(tx.master_data().await?);
     let matcher = Matcher::new(&versions, master.clone(), runtime.settings.calendar);
@@ -67,9 +68,8 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             rebuilt_new = fold_all(tx, runtime, &matcher, folded, last, &mut rebuilt).await?;
         } else {
             for partner in sources_of(&marked_partners, &matcher) {
-                let rows = tx.lines_of_partner(partner).await?;
-                for document in documents(&rows) {
-                    matcher.fold(&document_of(&document), 1, &mut rebuilt);
+                for document in tx.documents_of_partner(partner).await? {
+                    matcher.fold(&document.view(), 1, &mut rebuilt);
                 }
             }
         }
@@ -83,28 +83,26 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     let mut lines_in = 0i64;
     if !all_marked {
         let mut successors: HashSet<i64> = HashSet::new();
-        for rows in &superseded {
-            for document in documents(rows) {
-                let facts = document_of(&document);
-                let mut taken = Accumulator::new();
-                matcher.fold(&facts, -1, &mut taken);
-                let reason = format!("{} {} state {} taken back", facts.document_type, facts.number, document.version());
-                for (cell, _) in taken.iter() {
-                    if let Some(id) = matcher.agreement_id(cell.key.agreement) {
-                        causes.note(cell.key.partner_id, id, &reason, Some(cell.bucket));
-                    }
+        for document in &superseded {
+            let facts = document.view();
+            let mut taken = Accumulator::new();
+            matcher.fold(&facts, -1, &mut taken);
+            let reason = format!("{} {} state {} taken back", facts.document_type, facts.number, document.version);
+            for (cell, _) in taken.iter() {
+                if let Some(id) = matcher.agreement_id(cell.key.agreement) {
+                    causes.note(cell.key.partner_id, id, &reason, Some(cell.bucket));
                 }
-                successors.insert(facts.id);
-                fresh.merge(taken);
             }
+            successors.insert(facts.id);
+            fresh.merge(taken);
         }
         fresh.problems.clear();
         let mut after = folded;
         loop {
-            let (rows, next) = page(tx, after).await?;
-            lines_in += i64::try_from(rows.len()).unwrap_or(0);
-            for document in documents(&rows) {
-                let facts = document_of(&document);
+            let (documents, next) = tx.documents_after(after, last, PAGE).await?;
+            for document in &documents {
+                lines_in += i64::try_from(document.lines.len()).unwrap_or(0);
+                let facts = document.view();
                 // What replaces a state, or comes late into a closed month, is named where it is booked.
                 let late = || {
                     closed.contains(&calendar.month_start(facts.date))
@@ -116,7 +114,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
                 }
                 let mut added = Accumulator::new();
                 matcher.fold(&facts, 1, &mut added);
-                let reason = format!("{} {} state {} added", facts.document_type, facts.number, document.version());
+                let reason = format!("{} {} state {} added", facts.document_type, facts.number, document.version);
                 for (cell, _) in added.iter() {
                     if let Some(id) = matcher.agreement_id(cell.key.agreement) {
                         causes.note(cell.key.partner_id, id, &reason, Some(cell.bucket));
@@ -183,16 +181,16 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     } else {
         tx.add_to_accumulators(&rows).await?
     }
-    for (partner, agreement, text) in causes.pairs() {
-        let months = months
-            .get(&(partner, agreement.to_owned()))
-            .into_iter()
-            .flatten()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(",");
-        tx.mark_key(partner, agreement, &text, &months).await?;
-    }
+    let marks: Vec<MarkedKey> = causes
+        .pairs()
+        .map(|(partner_id, agreement, reason)| MarkedKey {
+            partner_id,
+            agreement: agreement.to_owned(),
+            reason,
+            months: months.get(&(partner_id, agreement.to_owned())).into_iter().flatten().copied().collect(),
+        })
+        .collect();
+    tx.mark_keys(&marks).await?;
     let exceptions = raise(tx, &matcher, &[&rebuilt, &fresh], &marked_agreements, &marked_partners, business_day, now).await?;
     tx.set_watermark(FOLDED, last).await?;
     tx.clear_marks().await?;
@@ -226,15 +224,14 @@ async fn fold_all(
     let mut apart: BTreeMap<(i64, i64, i64), BTreeSet<i64>> = BTreeMap::new();
     let mut after = 0;
     loop {
-        let (rows, next) = page(tx, after).await?;
-        new_lines += i64::try_from(rows.iter().filter(|r| r.line.id > folded).count()).unwrap_or(0);
-        for document in documents(&rows) {
-            let first = &document.rows[0];
-            if seen.first_time(first.line.document_id) {
-                matcher.fold(&document_of(&document), 1, out);
+        let (documents, next) = tx.documents_after(after, last, PAGE).await?;
+        for document in &documents {
+            new_lines += i64::try_from(document.lines.iter().filter(|l| l.id > folded).count()).unwrap_or(0);
+            if seen.first_time(document.id) {
+                matcher.fold(&document.view(), 1, out);
             } else {
-                let key = (first.line.partner_id, first.line.document_id, first.version);
-                apart.entry(key).or_default().extend(document.rows.iter().map(|r| r.line.id));
+                let key = (document.lines[0].partner_id, document.id, document.version);
+                apart.entry(key).or_default().extend(document.lines.iter().map(|l| l.id));
             }
         }
         runtime.progress.advanced(next.unwrap_or(last), Some(last));
@@ -244,15 +241,14 @@ async fn fold_all(
         }
     }
     for ((partner, document, version), ids) in apart {
-        let rows = tx.lines_of_version(partner, document, version).await?;
-        let before: Vec<LineRow> = rows.iter().filter(|r| !ids.contains(&r.line.id)).cloned().collect();
-        for part in documents(&before) {
-            matcher.fold(&document_of(&part), -1, out);
+        let Some(whole) = tx.document_version(partner, document, version).await? else { continue };
+        let mut before = whole.clone();
+        before.lines.retain(|line| !ids.contains(&line.id));
+        if !before.lines.is_empty() {
+            matcher.fold(&before.view(), -1, out);
         }
         out.problems.retain(|p| p.document_id != document);
-        for whole in documents(&rows) {
-            matcher.fold(&document_of(&whole), 1, out);
-        }
+        matcher.fold(&whole.view(), 1, out);
     }
     Ok(new_lines)
 }
@@ -284,61 +280,6 @@ fn with_survivors(marked: Vec<(i64, String)>, master: &MasterData) -> BTreeMap<i
         all.insert(partner, reason);
     }
     all
-}
-
-/// A page of lines in id order that ends with a whole document; the id to go on after, `None` at the end.
-async fn page(tx: &mut Tx, after: i64) -> PipelineResult<(Vec<LineRow>, Option<i64>)> {
-    let mut limit = PAGE;
-    loop {
-        let mut rows = tx.lines_after(after, limit).await?;
-        if i64::try_from(rows.len()).unwrap_or(0) < limit {
-            return Ok((rows, None));
-        }
-        let last = rows.last().map(|r| (r.line.document_id, r.version));
-        let tail = rows.iter().rev().take_while(|r| Some((r.line.document_id, r.version)) == last).count();
-        if tail < rows.len() {
-            rows.truncate(rows.len() - tail);
-            let next = rows.last().map(|r| r.line.id);
-            return Ok((rows, next));
-        }
-        // One document larger than a page: read more at once.
-        limit *= 4;
-    }
-}
-
-/// The lines of one document version, with what matching needs of its head.
-pub struct Stored<'a> {
-    rows: &'a [LineRow],
-    lines: Vec<crate::core::line::Line>,
-}
-
-impl Stored<'_> {
-    /// Which state of the document it is.
-    pub fn version(&self) -> i64 {
-        self.rows[0].version
-    }
-}
-
-/// Splits rows into documents; lines of one version stand together.
-pub fn documents(rows: &[LineRow]) -> impl Iterator<Item = Stored<'_>> {
-    rows.chunk_by(|a, b| a.line.document_id == b.line.document_id && a.version == b.version)
-        .map(|rows| Stored { rows, lines: rows.iter().map(|r| r.line.clone()).collect() })
-}
-
-/// The engine's view of a stored document.
-pub fn document_of<'a>(stored: &'a Stored<'a>) -> Document<'a> {
-    let first = &stored.rows[0];
-    Document {
-        id: first.line.document_id,
-        company: &first.company,
-        document_type: first.line.document_type,
-        number: &first.line.document_number,
-        date: first.line.document_date,
-        posting_date: first.line.posting_date,
-        status: first.status,
-        our_reference: first.our_reference.as_deref(),
-        lines: &stored.lines,
-    }
 }
 
 /// Partners whose lines may count for one of the marked ones: themselves and all that were merged into them.

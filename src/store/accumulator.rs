@@ -1,8 +1,12 @@
 //! Running sums per key and accounting month: what makes a night cost its new lines only.
 
+use super::bulk::Rows;
+use super::pairs::of_pairs;
+use super::stored_document::Texts;
 use super::{StoreResult, Tx, corrupt, from_row, on};
 use crate::core::number::Exact;
 use chrono::NaiveDate;
+use foldhash::{HashMap, HashMapExt};
 
 /// One running sum: a key, an accounting month and an agreement version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub struct AccumulatorRow {
 
 /// A pair that accrue has to look at, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRow {
+pub struct MarkedKey {
     /// Partner.
     pub partner_id: i64,
     /// Agreement id.
@@ -99,6 +103,64 @@ impl Raw {
     }
 }
 
+/// Sums whose neighbours are looked up together.
+const PAIRS_AT_ONCE: usize = 4_000;
+
+/// Names one running sum.
+type Address = (i64, String, String, NaiveDate, NaiveDate, i64, NaiveDate, i64);
+
+fn address(row: &AccumulatorRow) -> Address {
+    (row.partner_id, row.agreement.clone(), row.term.clone(), row.period_from, row.period_to, row.part, row.bucket, row.version)
+}
+
+fn table_rows(list: &[AccumulatorRow]) -> Rows<'_, 14> {
+    let mut rows = Rows::of(
+        "accumulator",
+        [
+            "partner_id",
+            "agreement",
+            "term",
+            "period_from",
+            "period_to",
+            "part",
+            "bucket",
+            "version",
+            "sum0",
+            "sum1",
+            "sum2",
+            "sum3",
+            "line_count",
+            "document_count",
+        ],
+        list.len(),
+    );
+    let mut texts = Texts::default();
+    for r in list {
+        let mut sum = |slot: usize| match r.sums[slot].is_zero() {
+            true => texts.share("0").into(),
+            false => r.sums[slot].0.to_string().into(),
+        };
+        let (sum0, sum1, sum2, sum3) = (sum(0), sum(1), sum(2), sum(3));
+        rows.push([
+            r.partner_id.into(),
+            (&r.agreement).into(),
+            (&r.term).into(),
+            r.period_from.into(),
+            r.period_to.into(),
+            r.part.into(),
+            r.bucket.into(),
+            r.version.into(),
+            sum0,
+            sum1,
+            sum2,
+            sum3,
+            r.lines.into(),
+            r.documents.into(),
+        ]);
+    }
+    rows
+}
+
 impl Tx {
     /// Running sums of one agreement for one partner, in key and month order.
     pub async fn accumulators(&mut self, partner_id: i64, agreement: &str) -> StoreResult<Vec<AccumulatorRow>> {
@@ -126,98 +188,68 @@ impl Tx {
         rows.into_iter().map(Raw::into_row).collect()
     }
 
-    /// Adds to a running sum; one that ends at nothing counted is removed.
-    pub async fn add_to_accumulator(&mut self, delta: &AccumulatorRow) -> StoreResult<()> {
-        let known: Option<Raw> = on!(self, c => sqlx::query_as(
-            "SELECT partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
-             FROM accumulator WHERE partner_id = $1 AND agreement = $2 AND term = $3 AND period_from = $4 AND period_to = $5 AND part = $6 AND bucket = $7 AND version = $8")
-            .bind(delta.partner_id).bind(&delta.agreement).bind(&delta.term).bind(delta.period_from).bind(delta.period_to).bind(delta.part)
-            .bind(delta.bucket).bind(delta.version).fetch_optional(c).await?);
-        let mut row = delta.clone();
-        if let Some(known) = known {
-            let known = known.into_row()?;
-            for (sum, old) in row.sums.iter_mut().zip(known.sums) {
-                *sum += old;
-            }
-            row.lines += known.lines;
-            row.documents += known.documents;
-        }
-        if row.lines == 0 && row.documents == 0 && row.sums.iter().all(|s| s.is_zero()) {
-            on!(self, c => sqlx::query(
-                "DELETE FROM accumulator
-                 WHERE partner_id = $1 AND agreement = $2 AND term = $3 AND period_from = $4 AND period_to = $5 AND part = $6 AND bucket = $7 AND version = $8")
-                .bind(row.partner_id).bind(&row.agreement).bind(&row.term).bind(row.period_from).bind(row.period_to).bind(row.part)
-                .bind(row.bucket).bind(row.version).execute(c).await?.rows_affected());
-            return Ok(());
-        }
-        on!(self, c => sqlx::query(
-            "INSERT INTO accumulator (partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-             ON CONFLICT (partner_id, agreement, term, period_from, period_to, part, bucket, version) DO UPDATE SET sum0 = EXCLUDED.sum0, sum1 = EXCLUDED.sum1,
-                 sum2 = EXCLUDED.sum2, sum3 = EXCLUDED.sum3, line_count = EXCLUDED.line_count, document_count = EXCLUDED.document_count")
-            .bind(row.partner_id).bind(&row.agreement).bind(&row.term).bind(row.period_from).bind(row.period_to).bind(row.part).bind(row.bucket)
-            .bind(row.version).bind(row.sums[0].0.to_string()).bind(row.sums[1].0.to_string()).bind(row.sums[2].0.to_string())
-            .bind(row.sums[3].0.to_string()).bind(row.lines).bind(row.documents).execute(c).await?.rows_affected());
-        Ok(())
+    /// Running sums of pairs of partner and agreement, in no particular order.
+    pub async fn accumulators_of_pairs(&mut self, pairs: &[(i64, &str)]) -> StoreResult<Vec<AccumulatorRow>> {
+        let rows: Vec<Raw> = of_pairs!(
+            self,
+            pairs,
+            "SELECT t.partner_id, t.agreement, t.term, t.period_from, t.period_to, t.part, t.bucket, t.version, t.sum0, t.sum1, t.sum2, t.sum3,
+                    t.line_count, t.document_count",
+            "accumulator",
+            ""
+        );
+        rows.into_iter().map(Raw::into_row).collect()
     }
 
-    /// Adds to many running sums.
+    /// Adds to running sums, each named once; one that ends at nothing counted is removed.
     pub async fn add_to_accumulators(&mut self, deltas: &[AccumulatorRow]) -> StoreResult<()> {
-        for delta in deltas {
-            self.add_to_accumulator(delta).await?;
+        for part in deltas.chunks(PAIRS_AT_ONCE) {
+            let mut pairs: Vec<(i64, &str)> = part.iter().map(|d| (d.partner_id, d.agreement.as_str())).collect();
+            pairs.sort_unstable();
+            pairs.dedup();
+            let mut known: HashMap<Address, AccumulatorRow> = HashMap::new();
+            for row in self.accumulators_of_pairs(&pairs).await? {
+                known.insert(address(&row), row);
+            }
+            let mut sums: Vec<AccumulatorRow> = Vec::with_capacity(part.len());
+            for delta in part {
+                let mut row = delta.clone();
+                if let Some(old) = known.get(&address(delta)) {
+                    for (sum, old) in row.sums.iter_mut().zip(old.sums) {
+                        *sum += old;
+                    }
+                    row.lines += old.lines;
+                    row.documents += old.documents;
+                }
+                if row.lines == 0 && row.documents == 0 && row.sums.iter().all(|s| s.is_zero()) {
+                    self.remove_accumulator(&row).await?;
+                } else {
+                    sums.push(row);
+                }
+            }
+            let rows = table_rows(&sums);
+            self.upsert_rows(
+                rows,
+                "ON CONFLICT (partner_id, agreement, term, period_from, period_to, part, bucket, version) DO UPDATE SET sum0 = EXCLUDED.sum0, sum1 = EXCLUDED.sum1,
+                     sum2 = EXCLUDED.sum2, sum3 = EXCLUDED.sum3, line_count = EXCLUDED.line_count, document_count = EXCLUDED.document_count",
+            )
+            .await?;
         }
         Ok(())
     }
 
-    /// Inserts running sums into an empty table, many rows at a time.
-    pub async fn insert_accumulators(&mut self, rows: &[AccumulatorRow]) -> StoreResult<()> {
-        for part in rows.chunks(500) {
-            let list: Vec<serde_json::Value> = part
-                .iter()
-                .map(|r| {
-                    serde_json::json!([
-                        r.partner_id,
-                        r.agreement,
-                        r.term,
-                        r.period_from,
-                        r.period_to,
-                        r.part,
-                        r.bucket,
-                        r.version,
-                        r.sums[0].0.to_string(),
-                        r.sums[1].0.to_string(),
-                        r.sums[2].0.to_string(),
-                        r.sums[3].0.to_string(),
-                        r.lines,
-                        r.documents
-                    ])
-                })
-                .collect();
-            let list = serde_json::to_string(&list).map_err(|e| corrupt("running sums", e))?;
-            match self {
-                Tx::Sqlite(c) => {
-                    sqlx::query(
-                        "INSERT INTO accumulator (partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count)
-                         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
-                                value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13 FROM json_each($1)",
-                    )
-                    .bind(list)
-                    .execute(&mut **c)
-                    .await?;
-                }
-                Tx::Postgres(c) => {
-                    sqlx::query(
-                        "INSERT INTO accumulator (partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count)
-                         SELECT (v ->> 0)::BIGINT, v ->> 1, v ->> 2, (v ->> 3)::DATE, (v ->> 4)::DATE, (v ->> 5)::BIGINT, (v ->> 6)::DATE, (v ->> 7)::BIGINT, v ->> 8,
-                                v ->> 9, v ->> 10, v ->> 11, (v ->> 12)::BIGINT, (v ->> 13)::BIGINT FROM jsonb_array_elements($1::jsonb) AS v",
-                    )
-                    .bind(list)
-                    .execute(&mut **c)
-                    .await?;
-                }
-            }
-        }
+    async fn remove_accumulator(&mut self, row: &AccumulatorRow) -> StoreResult<()> {
+        on!(self, c => sqlx::query(
+            "DELETE FROM accumulator
+             WHERE partner_id = $1 AND agreement = $2 AND term = $3 AND period_from = $4 AND period_to = $5 AND part = $6 AND bucket = $7 AND version = $8")
+            .bind(row.partner_id).bind(&row.agreement).bind(&row.term).bind(row.period_from).bind(row.period_to).bind(row.part)
+            .bind(row.bucket).bind(row.version).execute(c).await?.rows_affected());
         Ok(())
+    }
+
+    /// Inserts running sums that are new, many rows at a time.
+    pub async fn insert_accumulators(&mut self, rows: &[AccumulatorRow]) -> StoreResult<()> {
+        self.insert_rows(table_rows(rows)).await
     }
 
     /// Forgets the running sums of an agreement before they are built anew.
@@ -245,23 +277,28 @@ impl Tx {
         )
     }
 
-    /// Marks a pair for accrue, with the accounting months whose lines changed (`,` between them).
+    /// Marks pairs for accrue, each named once, with the accounting months whose lines changed.
     /// Reasons of several causes are joined, and cut at a readable length.
-    pub async fn mark_key(&mut self, partner_id: i64, agreement: &str, reason: &str, months: &str) -> StoreResult<()> {
-        on!(self, c => sqlx::query(
-            "INSERT INTO dirty_key (partner_id, agreement, reason, months) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (partner_id, agreement) DO UPDATE SET months = dirty_key.months || ',' || EXCLUDED.months, reason = CASE
-                 WHEN length(dirty_key.reason) < 1000 AND EXCLUDED.reason <> '' THEN dirty_key.reason || '; ' || EXCLUDED.reason ELSE dirty_key.reason END")
-            .bind(partner_id).bind(agreement).bind(reason).bind(months).execute(c).await?.rows_affected());
-        Ok(())
+    pub async fn mark_keys(&mut self, keys: &[MarkedKey]) -> StoreResult<()> {
+        let mut rows = Rows::of("dirty_key", ["partner_id", "agreement", "reason", "months"], keys.len());
+        for key in keys {
+            let months = key.months.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            rows.push([key.partner_id.into(), (&key.agreement).into(), (&key.reason).into(), months.into()]);
+        }
+        self.upsert_rows(
+            rows,
+            "ON CONFLICT (partner_id, agreement) DO UPDATE SET months = dirty_key.months || ',' || EXCLUDED.months, reason = CASE
+                 WHEN length(dirty_key.reason) < 1000 AND EXCLUDED.reason <> '' THEN dirty_key.reason || '; ' || EXCLUDED.reason ELSE dirty_key.reason END",
+        )
+        .await
     }
     /// Pairs that accrue has to look at.
-    pub async fn marked_keys(&mut self) -> StoreResult<Vec<KeyRow>> {
+    pub async fn marked_keys(&mut self) -> StoreResult<Vec<MarkedKey>> {
         let rows: Vec<(i64, String, String, String)> = on!(self, c => sqlx::query_as(
             "SELECT partner_id, agreement, reason, months FROM dirty_key ORDER BY agreement, partner_id").fetch_all(c).await?);
         Ok(rows
             .into_iter()
-            .map(|(partner_id, agreement, reason, months)| KeyRow {
+            .map(|(partner_id, agreement, reason, months)| MarkedKey {
                 partner_id,
                 agreement,
                 reason,
@@ -269,9 +306,28 @@ impl Tx {
             })
             .collect())
     }
-    /// Forgets a pair once it is booked.
-    pub async fn clear_key(&mut self, partner_id: i64, agreement: &str) -> StoreResult<()> {
-        on!(self, c => sqlx::query("DELETE FROM dirty_key WHERE partner_id = $1 AND agreement = $2").bind(partner_id).bind(agreement).execute(c).await?.rows_affected());
+    /// Forgets pairs once they are booked.
+    pub async fn clear_keys(&mut self, pairs: &[(i64, &str)]) -> StoreResult<()> {
+        match self {
+            Tx::Sqlite(tx) => {
+                sqlx::query(
+                    "DELETE FROM dirty_key WHERE (partner_id, agreement) IN (SELECT value ->> 0, value ->> 1 FROM json_each($1))",
+                )
+                .bind(super::pairs::json(pairs)?)
+                .execute(&mut **tx)
+                .await?;
+            }
+            Tx::Postgres(tx) => {
+                let (partners, agreements) = super::pairs::columns(pairs);
+                sqlx::query(
+                    "DELETE FROM dirty_key WHERE (partner_id, agreement) IN (SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[]))",
+                )
+                .bind(partners)
+                .bind(agreements)
+                .execute(&mut **tx)
+                .await?;
+            }
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Agreement versions: entered, approved, never overwritten.
 
+use super::bulk::Rows;
 use super::{StoreError, StoreResult, Tx, corrupt, on};
 use crate::core::agreement::AgreementVersion;
 use chrono::{DateTime, Utc};
@@ -131,6 +132,7 @@ impl Tx {
 
     /// Marks an agreement's running sums for a rebuild.
     pub async fn mark_agreement(&mut self, agreement: &str, reason: &str) -> StoreResult<()> {
+        self.share_folding().await?;
         on!(self, c => sqlx::query("INSERT INTO dirty_agreement (agreement, reason) VALUES ($1, $2) ON CONFLICT (agreement) DO NOTHING")
             .bind(agreement).bind(reason).execute(c).await?.rows_affected());
         Ok(())
@@ -141,9 +143,16 @@ impl Tx {
     }
     /// Marks a partner's running sums for a rebuild.
     pub async fn mark_partner(&mut self, partner_id: i64, reason: &str) -> StoreResult<()> {
-        on!(self, c => sqlx::query("INSERT INTO dirty_partner (partner_id, reason) VALUES ($1, $2) ON CONFLICT (partner_id) DO NOTHING")
-            .bind(partner_id).bind(reason).execute(c).await?.rows_affected());
-        Ok(())
+        self.mark_partners(&[partner_id], reason).await
+    }
+    /// Marks the running sums of partners for a rebuild, each named once.
+    pub async fn mark_partners(&mut self, partners: &[i64], reason: &str) -> StoreResult<()> {
+        self.share_folding().await?;
+        let mut rows = Rows::of("dirty_partner", ["partner_id", "reason"], partners.len());
+        for partner_id in partners {
+            rows.push([(*partner_id).into(), reason.into()]);
+        }
+        self.upsert_rows(rows, "ON CONFLICT (partner_id) DO NOTHING").await
     }
     /// Partners marked for a rebuild.
     pub async fn marked_partners(&mut self) -> StoreResult<Vec<(i64, String)>> {

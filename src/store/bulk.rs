@@ -1,24 +1,160 @@
-//! Bulk loading: multi-row INSERT on SQLite, COPY on PostgreSQL. Hand-written pairs, because here
-//! the dialects differ fivefold in speed.
+//! Many rows at once: multi-row INSERT on SQLite, COPY on PostgreSQL, and one upsert for both.
+//!
+//! Hand-written, because here the dialects differ fivefold in speed. What a table holds is the
+//! business of its noun's file; this one only knows cells.
 
-use super::document::DocumentRow;
-use super::line::NewLine;
-use super::{StoreResult, Tx};
-use sqlx::{QueryBuilder, Sqlite};
+use super::{StoreResult, Tx, on};
+use chrono::{DateTime, NaiveDate, Utc};
+use foldhash::HashMap;
+use sqlx::AssertSqlSafe;
 use std::fmt::Write;
+use std::sync::Arc;
 
-// 32,766 bound values per statement at most.
-const DOCUMENTS_PER_STATEMENT: usize = 150;
-const LINES_PER_STATEMENT: usize = 200;
+/// SQLite takes 32,766 bound values per statement, PostgreSQL 65,535.
+const MOST_VALUES: usize = 32_000;
+/// More rows per statement win nothing and cost a longer text.
+const MOST_ROWS: usize = 500;
 
-const DOCUMENT_COLUMNS: &str = "id, company, document_type, document_number, document_year, issuer, version, partner_id, partner_code, document_date, posting_date, paid_on, status, our_reference, currency, changed_at, sequence, content_hash, archive_id, source_rank";
-const LINE_COLUMNS: &str = "id, partner_id, document_id, version, line_number, document_date, item_id, line_kind, quantity_u, unit, gross_u, net_u, tax_u, cost_u, currency, refers_to_document, refers_to_line, extra, superseded";
+/// One value of a row.
+#[derive(Clone, Debug)]
+pub(super) enum Cell<'a> {
+    /// NULL of a text column.
+    Null,
+    /// NULL of an integer column.
+    NullInt,
+    Int(i64),
+    Text(&'a str),
+    /// A text that many rows share: bound without copying it.
+    Shared(Arc<str>),
+    Owned(String),
+    Day(NaiveDate),
+    Instant(DateTime<Utc>),
+    Bytes(&'a [u8]),
+}
+
+impl Cell<'_> {
+    fn is_null(&self) -> bool {
+        matches!(self, Cell::Null | Cell::NullInt)
+    }
+}
+
+impl From<i64> for Cell<'_> {
+    fn from(value: i64) -> Self {
+        Cell::Int(value)
+    }
+}
+impl From<Option<i64>> for Cell<'_> {
+    fn from(value: Option<i64>) -> Self {
+        value.map_or(Cell::NullInt, Cell::Int)
+    }
+}
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(value: &'a str) -> Self {
+        Cell::Text(value)
+    }
+}
+impl<'a> From<&'a String> for Cell<'a> {
+    fn from(value: &'a String) -> Self {
+        Cell::Text(value)
+    }
+}
+impl<'a> From<&'a Option<String>> for Cell<'a> {
+    fn from(value: &'a Option<String>) -> Self {
+        value.as_deref().map_or(Cell::Null, Cell::Text)
+    }
+}
+impl From<String> for Cell<'_> {
+    fn from(value: String) -> Self {
+        Cell::Owned(value)
+    }
+}
+impl From<Arc<str>> for Cell<'_> {
+    fn from(value: Arc<str>) -> Self {
+        Cell::Shared(value)
+    }
+}
+impl From<NaiveDate> for Cell<'_> {
+    fn from(value: NaiveDate) -> Self {
+        Cell::Day(value)
+    }
+}
+impl From<Option<NaiveDate>> for Cell<'_> {
+    fn from(value: Option<NaiveDate>) -> Self {
+        value.map_or(Cell::Null, Cell::Day)
+    }
+}
+impl From<DateTime<Utc>> for Cell<'_> {
+    fn from(value: DateTime<Utc>) -> Self {
+        Cell::Instant(value)
+    }
+}
+impl From<Option<DateTime<Utc>>> for Cell<'_> {
+    fn from(value: Option<DateTime<Utc>>) -> Self {
+        value.map_or(Cell::Null, Cell::Instant)
+    }
+}
+impl<'a> From<&'a [u8]> for Cell<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Cell::Bytes(value)
+    }
+}
+
+/// Rows of one table, cell by cell.
+#[derive(Debug)]
+pub(super) struct Rows<'a, const WIDTH: usize> {
+    table: &'static str,
+    columns: [&'static str; WIDTH],
+    cells: Vec<Cell<'a>>,
+}
+
+impl<'a, const WIDTH: usize> Rows<'a, WIDTH> {
+    /// No rows yet. Table and columns are this program's own words: nothing from outside gets into a statement.
+    pub fn of(table: &'static str, columns: [&'static str; WIDTH], expected: usize) -> Self {
+        Self { table, columns, cells: Vec::with_capacity(expected * WIDTH) }
+    }
+    pub fn push(&mut self, row: [Cell<'a>; WIDTH]) {
+        self.cells.extend(row);
+    }
+    /// Columns that any row fills. A column that every row leaves NULL need not be named.
+    fn filled(&self) -> Vec<usize> {
+        (0..WIDTH).filter(|column| self.cells.iter().skip(*column).step_by(WIDTH).any(|c| !c.is_null())).collect()
+    }
+    fn names(&self, columns: &[usize]) -> String {
+        columns.iter().map(|c| self.columns[*c]).collect::<Vec<_>>().join(", ")
+    }
+    fn rows(&self) -> std::slice::Chunks<'_, Cell<'a>> {
+        self.cells.chunks(WIDTH)
+    }
+}
+
+/// `(?, ?), (?, ?)`: a value list of `rows` rows.
+fn value_list(rows: usize, width: usize) -> String {
+    let row = format!("({})", vec!["?"; width].join(", "));
+    vec![row.as_str(); rows].join(", ")
+}
+
+/// The same with numbered places.
+fn numbered_list(rows: usize, width: usize) -> String {
+    let mut text = String::with_capacity(rows * width * 7);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..width {
+            let _ = write!(text, "{}${}", if column == 0 { "" } else { ", " }, row * width + column + 1);
+        }
+        text.push(')');
+    }
+    text
+}
 
 /// Text for COPY: tab-separated, `\N` for NULL.
 struct CopyText(String);
 
 impl CopyText {
     fn text(&mut self, value: &str) {
+        if !value.bytes().any(|b| matches!(b, b'\\' | b'\t' | b'\n' | b'\r')) {
+            self.0.push_str(value);
+            return;
+        }
         for ch in value.chars() {
             match ch {
                 '\\' => self.0.push_str("\\\\"),
@@ -28,89 +164,104 @@ impl CopyText {
                 other => self.0.push(other),
             }
         }
-        self.0.push('\t');
     }
-    fn maybe(&mut self, value: Option<&str>) {
-        match value {
-            Some(value) => self.text(value),
-            None => self.0.push_str("\\N\t"),
+    fn cell(&mut self, cell: &Cell<'_>) {
+        let out = &mut self.0;
+        match cell {
+            Cell::Null | Cell::NullInt => out.push_str("\\N"),
+            Cell::Int(value) => {
+                let _ = write!(out, "{value}");
+            }
+            Cell::Text(value) => self.text(value),
+            Cell::Shared(value) => self.text(value),
+            Cell::Owned(value) => self.text(value),
+            Cell::Day(value) => {
+                let _ = write!(out, "{value}");
+            }
+            Cell::Instant(value) => out.push_str(&value.to_rfc3339()),
+            Cell::Bytes(value) => {
+                out.push_str("\\\\x");
+                for byte in *value {
+                    let _ = write!(out, "{byte:02x}");
+                }
+            }
         }
     }
-    fn shown(&mut self, value: impl std::fmt::Display) {
-        let _ = write!(self.0, "{value}\t");
+}
+
+/// Texts of days, each made once: a load names few days, often.
+#[derive(Default)]
+struct Days(HashMap<NaiveDate, Arc<str>>);
+
+impl Days {
+    fn text(&mut self, day: NaiveDate) -> Arc<str> {
+        self.0.entry(day).or_insert_with(|| Arc::from(day.to_string())).clone()
     }
-    fn maybe_shown(&mut self, value: Option<impl std::fmt::Display>) {
-        match value {
-            Some(value) => self.shown(value),
-            None => self.0.push_str("\\N\t"),
+}
+
+macro_rules! bound {
+    ($query:expr, $cell:expr, $day:expr) => {
+        match $cell {
+            Cell::Null => $query.bind(None::<String>),
+            Cell::NullInt => $query.bind(None::<i64>),
+            Cell::Int(value) => $query.bind(*value),
+            Cell::Text(value) => $query.bind(*value),
+            Cell::Shared(value) => $query.bind(value.clone()),
+            Cell::Owned(value) => $query.bind(value.as_str()),
+            Cell::Day(value) => $query.bind($day(*value)),
+            Cell::Instant(value) => $query.bind(*value),
+            Cell::Bytes(value) => $query.bind(*value),
         }
-    }
-    fn end_row(&mut self) {
-        self.0.pop();
-        self.0.push('\n');
-    }
+    };
 }
 
 impl Tx {
-    /// Inserts new documents; their identities must be new.
-    pub async fn insert_documents(&mut self, documents: &[DocumentRow]) -> StoreResult<()> {
-        if documents.is_empty() {
+    /// Inserts rows whose keys are new.
+    pub(super) async fn insert_rows<const WIDTH: usize>(&mut self, rows: Rows<'_, WIDTH>) -> StoreResult<()> {
+        if rows.cells.is_empty() {
             return Ok(());
         }
+        let columns = rows.filled();
+        let names = rows.names(&columns);
         match self {
             Tx::Sqlite(tx) => {
-                for part in documents.chunks(DOCUMENTS_PER_STATEMENT) {
-                    let mut sql = QueryBuilder::<Sqlite>::new(const_format_insert("document", DOCUMENT_COLUMNS));
-                    sql.push_values(part, |mut row, d| {
-                        row.push_bind(d.id)
-                            .push_bind(&d.identity.company)
-                            .push_bind(d.identity.document_type)
-                            .push_bind(&d.identity.number)
-                            .push_bind(i64::from(d.identity.year))
-                            .push_bind(&d.identity.issuer)
-                            .push_bind(d.head.version)
-                            .push_bind(d.head.partner_id)
-                            .push_bind(&d.head.partner_code)
-                            .push_bind(d.head.document_date)
-                            .push_bind(d.head.posting_date)
-                            .push_bind(d.head.paid_on)
-                            .push_bind(&d.head.status)
-                            .push_bind(&d.head.our_reference)
-                            .push_bind(&d.head.currency)
-                            .push_bind(d.head.changed_at)
-                            .push_bind(d.head.sequence)
-                            .push_bind(&d.head.content_hash)
-                            .push_bind(d.head.archive_id)
-                            .push_bind(d.head.source_rank);
-                    });
-                    sql.build().execute(&mut **tx).await?;
+                let mut days = Days::default();
+                let most = (MOST_VALUES / columns.len().max(1)).min(MOST_ROWS);
+                let whole: Arc<str> =
+                    Arc::from(format!("INSERT INTO {} ({names}) VALUES {}", rows.table, value_list(most, columns.len())));
+                for part in rows.cells.chunks(most * WIDTH) {
+                    let count = part.len() / WIDTH;
+                    let mut query = if count == most {
+                        sqlx::query(AssertSqlSafe(whole.clone()))
+                    } else {
+                        let list = value_list(count, columns.len());
+                        // Not kept prepared: every size would be a statement of its own.
+                        sqlx::query(AssertSqlSafe(format!("INSERT INTO {} ({names}) VALUES {list}", rows.table)))
+                            .persistent(false)
+                    };
+                    for row in part.chunks(WIDTH) {
+                        for column in &columns {
+                            query = bound!(query, &row[*column], |day| days.text(day));
+                        }
+                    }
+                    query.execute(&mut **tx).await?;
                 }
             }
             Tx::Postgres(tx) => {
-                let mut copy = tx.copy_in_raw(&format!("COPY document ({DOCUMENT_COLUMNS}) FROM STDIN")).await?;
-                let mut text = CopyText(String::with_capacity(documents.len() * 160));
-                for d in documents {
-                    text.shown(d.id);
-                    text.text(&d.identity.company);
-                    text.text(d.identity.document_type);
-                    text.text(&d.identity.number);
-                    text.shown(d.identity.year);
-                    text.text(&d.identity.issuer);
-                    text.shown(d.head.version);
-                    text.maybe_shown(d.head.partner_id);
-                    text.text(&d.head.partner_code);
-                    text.shown(d.head.document_date);
-                    text.maybe_shown(d.head.posting_date);
-                    text.maybe_shown(d.head.paid_on);
-                    text.text(&d.head.status);
-                    text.maybe(d.head.our_reference.as_deref());
-                    text.text(&d.head.currency);
-                    text.maybe_shown(d.head.changed_at.map(|at| at.to_rfc3339()));
-                    text.maybe_shown(d.head.sequence);
-                    text.shown(format_args!("\\\\x{}", crate::core::hash::hex(&d.head.content_hash)));
-                    text.shown(d.head.archive_id);
-                    text.shown(d.head.source_rank);
-                    text.end_row();
+                let mut copy = tx.copy_in_raw(&format!("COPY {} ({names}) FROM STDIN", rows.table)).await?;
+                let mut text = CopyText(String::with_capacity(1 << 20));
+                for row in rows.rows() {
+                    for (place, column) in columns.iter().enumerate() {
+                        if place > 0 {
+                            text.0.push('\t');
+                        }
+                        text.cell(&row[*column]);
+                    }
+                    text.0.push('\n');
+                    if text.0.len() > (1 << 20) - (1 << 14) {
+                        copy.send(text.0.as_bytes()).await?;
+                        text.0.clear();
+                    }
                 }
                 copy.send(text.0.as_bytes()).await?;
                 copy.finish().await?;
@@ -119,109 +270,27 @@ impl Tx {
         Ok(())
     }
 
-    /// Inserts lines of new document versions. Lines of one version must be consecutive.
-    pub async fn insert_lines(&mut self, lines: &[NewLine]) -> StoreResult<()> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        match self {
-            Tx::Sqlite(tx) => {
-                for part in lines.chunks(LINES_PER_STATEMENT) {
-                    let mut sql = QueryBuilder::<Sqlite>::new(const_format_insert("line", LINE_COLUMNS));
-                    sql.push_values(part, |mut row, l| {
-                        row.push_bind(l.id)
-                            .push_bind(l.partner_id)
-                            .push_bind(l.document_id)
-                            .push_bind(l.version)
-                            .push_bind(&l.line_number)
-                            .push_bind(l.document_date)
-                            .push_bind(l.item_id)
-                            .push_bind(l.line_kind.word())
-                            .push_bind(l.quantity.0)
-                            .push_bind(&l.unit)
-                            .push_bind(l.gross_amount.map(|m| m.0))
-                            .push_bind(l.net_amount.0)
-                            .push_bind(l.tax_amount.map(|m| m.0))
-                            .push_bind(l.cost_amount.map(|m| m.0))
-                            .push_bind(l.currency.code().to_owned())
-                            .push_bind(&l.refers_to_document)
-                            .push_bind(&l.refers_to_line)
-                            .push_bind(&l.extra)
-                            .push("0");
-                    });
-                    sql.build().execute(&mut **tx).await?;
+    /// Inserts rows, each key once, with an `ON CONFLICT` clause.
+    pub(super) async fn upsert_rows<const WIDTH: usize>(
+        &mut self,
+        rows: Rows<'_, WIDTH>,
+        on_conflict: &'static str,
+    ) -> StoreResult<()> {
+        let names = rows.columns.join(", ");
+        let most = (MOST_VALUES / WIDTH).min(MOST_ROWS);
+        for part in rows.cells.chunks(most * WIDTH) {
+            let count = part.len() / WIDTH;
+            // SQLite looks a numbered place up by walking all of them.
+            let list = if matches!(self, Tx::Sqlite(_)) { value_list(count, WIDTH) } else { numbered_list(count, WIDTH) };
+            let sql = format!("INSERT INTO {} ({names}) VALUES {list} {on_conflict}", rows.table);
+            on!(self, c => {
+                let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(count == most);
+                for cell in part {
+                    query = bound!(query, cell, |day: NaiveDate| day);
                 }
-            }
-            Tx::Postgres(tx) => {
-                let mut copy = tx.copy_in_raw(&format!("COPY line ({LINE_COLUMNS}) FROM STDIN")).await?;
-                let mut text = CopyText(String::with_capacity(lines.len() * 120));
-                for l in lines {
-                    text.shown(l.id);
-                    text.shown(l.partner_id);
-                    text.shown(l.document_id);
-                    text.shown(l.version);
-                    text.text(&l.line_number);
-                    text.shown(l.document_date);
-                    text.maybe_shown(l.item_id);
-                    text.text(l.line_kind.word());
-                    text.shown(l.quantity.0);
-                    text.text(&l.unit);
-                    text.maybe_shown(l.gross_amount.map(|m| m.0));
-                    text.shown(l.net_amount.0);
-                    text.maybe_shown(l.tax_amount.map(|m| m.0));
-                    text.maybe_shown(l.cost_amount.map(|m| m.0));
-                    text.text(l.currency.code());
-                    text.maybe(l.refers_to_document.as_deref());
-                    text.maybe(l.refers_to_line.as_deref());
-                    text.maybe(l.extra.as_deref());
-                    text.shown(0);
-                    text.end_row();
-                }
-                copy.send(text.0.as_bytes()).await?;
-                copy.finish().await?;
-            }
+                query.execute(c).await?.rows_affected()
+            });
         }
         Ok(())
     }
-
-    /// Which of the (company, type, number, year, issuer) identities exist already, looked up in bulk.
-    pub async fn known_documents(&mut self, numbers: &[&str]) -> StoreResult<Vec<DocumentRow>> {
-        let mut rows = Vec::new();
-        match self {
-            Tx::Sqlite(tx) => {
-                let list = serde_json::to_string(numbers).map_err(|e| super::corrupt("numbers", e))?;
-                let found: Vec<super::document::Raw> = sqlx::query_as(
-                    "SELECT id, company, document_type, document_number, document_year, issuer, version, partner_id, partner_code, document_date,
-                            posting_date, paid_on, status, our_reference, currency, changed_at, sequence, content_hash, archive_id, source_rank
-                     FROM document WHERE document_number IN (SELECT value FROM json_each($1))",
-                )
-                .bind(list)
-                .fetch_all(&mut **tx)
-                .await?;
-                for raw in found {
-                    rows.push(raw.into_row()?);
-                }
-            }
-            Tx::Postgres(tx) => {
-                let list: Vec<String> = numbers.iter().map(|n| (*n).to_owned()).collect();
-                let found: Vec<super::document::Raw> = sqlx::query_as(
-                    "SELECT id, company, document_type, document_number, document_year, issuer, version, partner_id, partner_code, document_date,
-                            posting_date, paid_on, status, our_reference, currency, changed_at, sequence, content_hash, archive_id, source_rank
-                     FROM document WHERE document_number = ANY($1)",
-                )
-                .bind(list)
-                .fetch_all(&mut **tx)
-                .await?;
-                for raw in found {
-                    rows.push(raw.into_row()?);
-                }
-            }
-        }
-        Ok(rows)
-    }
-}
-
-/// `INSERT INTO table (columns) ` from this file's own constants: nothing from outside gets in.
-fn const_format_insert(table: &'static str, columns: &'static str) -> String {
-    format!("INSERT INTO {table} ({columns}) ")
 }

@@ -1,6 +1,7 @@
 //! Documents: the registry of identities (company, type, number, year; plus issuer for documents
 //! that others number). A number alone identifies nothing (case 23).
 
+use super::bulk::Rows;
 use super::{StoreResult, Tx, on};
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -149,13 +150,94 @@ impl Raw {
     }
 }
 
+macro_rules! document_select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, company, document_type, document_number, document_year, issuer, version, partner_id, partner_code, document_date,
+                    posting_date, paid_on, status, our_reference, currency, changed_at, sequence, content_hash, archive_id, source_rank
+             FROM document ",
+            $tail
+        )
+    };
+}
+
 impl Tx {
+    /// Documents of any identity with one of these numbers, looked up in bulk.
+    pub async fn known_documents(&mut self, numbers: &[&str]) -> StoreResult<Vec<DocumentRow>> {
+        let found: Vec<Raw> = match self {
+            Tx::Sqlite(tx) => {
+                let list = serde_json::to_string(numbers).map_err(|e| super::corrupt("numbers", e))?;
+                sqlx::query_as(document_select!("WHERE document_number IN (SELECT value FROM json_each($1))"))
+                    .bind(list)
+                    .fetch_all(&mut **tx)
+                    .await?
+            }
+            Tx::Postgres(tx) => {
+                sqlx::query_as(document_select!("WHERE document_number = ANY($1)")).bind(numbers).fetch_all(&mut **tx).await?
+            }
+        };
+        found.into_iter().map(Raw::into_row).collect()
+    }
+
+    /// Inserts new documents; their identities must be new.
+    pub async fn insert_documents(&mut self, documents: &[DocumentRow]) -> StoreResult<()> {
+        let mut rows = Rows::of(
+            "document",
+            [
+                "id",
+                "company",
+                "document_type",
+                "document_number",
+                "document_year",
+                "issuer",
+                "version",
+                "partner_id",
+                "partner_code",
+                "document_date",
+                "posting_date",
+                "paid_on",
+                "status",
+                "our_reference",
+                "currency",
+                "changed_at",
+                "sequence",
+                "content_hash",
+                "archive_id",
+                "source_rank",
+            ],
+            documents.len(),
+        );
+        for d in documents {
+            rows.push([
+                d.id.into(),
+                (&d.identity.company).into(),
+                d.identity.document_type.into(),
+                (&d.identity.number).into(),
+                i64::from(d.identity.year).into(),
+                (&d.identity.issuer).into(),
+                d.head.version.into(),
+                d.head.partner_id.into(),
+                (&d.head.partner_code).into(),
+                d.head.document_date.into(),
+                d.head.posting_date.into(),
+                d.head.paid_on.into(),
+                (&d.head.status).into(),
+                (&d.head.our_reference).into(),
+                (&d.head.currency).into(),
+                d.head.changed_at.into(),
+                d.head.sequence.into(),
+                d.head.content_hash.as_slice().into(),
+                d.head.archive_id.into(),
+                d.head.source_rank.into(),
+            ]);
+        }
+        self.insert_rows(rows).await
+    }
+
     /// The document of an identity.
     pub async fn document(&mut self, identity: &Identity) -> StoreResult<Option<DocumentRow>> {
         let found: Option<Raw> = on!(self, c => sqlx::query_as(
-            "SELECT id, company, document_type, document_number, document_year, issuer, version, partner_id, partner_code, document_date,
-                    posting_date, paid_on, status, our_reference, currency, changed_at, sequence, content_hash, archive_id, source_rank
-             FROM document WHERE company = $1 AND document_type = $2 AND document_number = $3 AND document_year = $4 AND issuer = $5")
+            document_select!("WHERE company = $1 AND document_type = $2 AND document_number = $3 AND document_year = $4 AND issuer = $5"))
             .bind(&identity.company).bind(identity.document_type).bind(&identity.number).bind(i64::from(identity.year)).bind(&identity.issuer)
             .fetch_optional(c).await?);
         found.map(Raw::into_row).transpose()
@@ -164,18 +246,14 @@ impl Tx {
     /// A document by id.
     pub async fn document_by_id(&mut self, id: i64) -> StoreResult<Option<DocumentRow>> {
         let found: Option<Raw> = on!(self, c => sqlx::query_as(
-            "SELECT id, company, document_type, document_number, document_year, issuer, version, partner_id, partner_code, document_date,
-                    posting_date, paid_on, status, our_reference, currency, changed_at, sequence, content_hash, archive_id, source_rank
-             FROM document WHERE id = $1").bind(id).fetch_optional(c).await?);
+            document_select!("WHERE id = $1")).bind(id).fetch_optional(c).await?);
         found.map(Raw::into_row).transpose()
     }
 
     /// Documents of a number, whatever company, type and year.
     pub async fn documents_numbered(&mut self, number: &str) -> StoreResult<Vec<DocumentRow>> {
         let rows: Vec<Raw> = on!(self, c => sqlx::query_as(
-            "SELECT id, company, document_type, document_number, document_year, issuer, version, partner_id, partner_code, document_date,
-                    posting_date, paid_on, status, our_reference, currency, changed_at, sequence, content_hash, archive_id, source_rank
-             FROM document WHERE document_number = $1 ORDER BY id").bind(number).fetch_all(c).await?);
+            document_select!("WHERE document_number = $1 ORDER BY id")).bind(number).fetch_all(c).await?);
         rows.into_iter().map(Raw::into_row).collect()
     }
 

@@ -1,5 +1,7 @@
 //! The accrual ledger and the earned figures behind it: append-only, both.
 
+use super::bulk::Rows;
+use super::pairs::of_pairs;
 use super::{StoreResult, Tx, corrupt, from_row, on};
 use crate::core::number::{Fine, Micros};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -101,6 +103,32 @@ pub struct KeyTotals {
     /// Settled so far: paid or being paid.
     pub settled: Micros,
 }
+
+/// What the ledger holds for one key and month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookedRow {
+    /// Partner.
+    pub partner_id: i64,
+    /// Agreement id.
+    pub agreement: String,
+    /// Term id.
+    pub term: String,
+    /// First day of the accumulation period.
+    pub period_from: NaiveDate,
+    /// Last day.
+    pub period_to: NaiveDate,
+    /// 0, or the document or line that is its own period.
+    pub part: i64,
+    /// Accounting month it is about.
+    pub for_month: NaiveDate,
+    /// Sum of the bookings (settlements and write-offs apart), in micro-units.
+    pub amount_u: i64,
+    /// How many bookings there are.
+    pub bookings: i64,
+    /// How many entries clear no settlement.
+    pub numbered: i64,
+}
+from_row!(BookedRow { partner_id, agreement, term, period_from, period_to, part, for_month, amount_u, bookings, numbered });
 
 struct RawEarned {
     id: i64,
@@ -260,17 +288,50 @@ impl Tx {
         if figures.is_empty() {
             return Ok(());
         }
-        let mut id = self.take_ids("earned_figure", i64::try_from(figures.len()).unwrap_or(i64::MAX)).await?;
-        for f in figures {
-            on!(self, c => sqlx::query(
-                "INSERT INTO earned_figure (id, partner_id, agreement, version, term, period_from, period_to, part, currency, business_day, run_id, qualifier_u, base_u, tier, unrounded, earned_u)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)")
-                .bind(id).bind(f.partner_id).bind(&f.agreement).bind(f.version).bind(&f.term).bind(f.period_from).bind(f.period_to).bind(f.part)
-                .bind(&f.currency).bind(business_day).bind(run_id).bind(f.qualifier.0).bind(f.base.0).bind(f.tier).bind(f.unrounded.0.to_string())
-                .bind(f.earned.0).execute(c).await?.rows_affected());
-            id += 1;
+        let first = self.take_ids("earned_figure", i64::try_from(figures.len()).unwrap_or(i64::MAX)).await?;
+        let mut rows = Rows::of(
+            "earned_figure",
+            [
+                "id",
+                "partner_id",
+                "agreement",
+                "version",
+                "term",
+                "period_from",
+                "period_to",
+                "part",
+                "currency",
+                "business_day",
+                "run_id",
+                "qualifier_u",
+                "base_u",
+                "tier",
+                "unrounded",
+                "earned_u",
+            ],
+            figures.len(),
+        );
+        for (id, f) in (first..).zip(figures) {
+            rows.push([
+                id.into(),
+                f.partner_id.into(),
+                (&f.agreement).into(),
+                f.version.into(),
+                (&f.term).into(),
+                f.period_from.into(),
+                f.period_to.into(),
+                f.part.into(),
+                (&f.currency).into(),
+                business_day.into(),
+                run_id.into(),
+                f.qualifier.0.into(),
+                f.base.0.into(),
+                f.tier.into(),
+                f.unrounded.0.to_string().into(),
+                f.earned.0.into(),
+            ]);
         }
-        Ok(())
+        self.insert_rows(rows).await
     }
 
     /// Appends ledger entries.
@@ -288,18 +349,84 @@ impl Tx {
             return Ok(());
         }
         self.refuse_closed(entries.iter().map(|e| e.accounting_month)).await?;
-        let mut id = self.take_ids("accrual_entry", i64::try_from(entries.len()).unwrap_or(i64::MAX)).await?;
-        for e in entries {
-            on!(self, c => sqlx::query(
-                "INSERT INTO accrual_entry (id, partner_id, agreement, version, term, period_from, period_to, part, accounting_month, for_month, kind, amount_u, currency,
-                                            business_day, run_id, settlement_id, reason, created_at, seq)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)")
-                .bind(id).bind(e.partner_id).bind(&e.agreement).bind(e.version).bind(&e.term).bind(e.period_from).bind(e.period_to).bind(e.part)
-                .bind(e.accounting_month).bind(e.for_month).bind(&e.kind).bind(e.amount.0).bind(&e.currency).bind(business_day).bind(run_id)
-                .bind(e.settlement_id).bind(&e.reason).bind(now).bind(e.seq).execute(c).await?.rows_affected());
-            id += 1;
+        let first = self.take_ids("accrual_entry", i64::try_from(entries.len()).unwrap_or(i64::MAX)).await?;
+        let mut rows = Rows::of(
+            "accrual_entry",
+            [
+                "id",
+                "partner_id",
+                "agreement",
+                "version",
+                "term",
+                "period_from",
+                "period_to",
+                "part",
+                "accounting_month",
+                "for_month",
+                "kind",
+                "amount_u",
+                "currency",
+                "business_day",
+                "run_id",
+                "settlement_id",
+                "reason",
+                "created_at",
+                "seq",
+            ],
+            entries.len(),
+        );
+        for (id, e) in (first..).zip(entries) {
+            rows.push([
+                id.into(),
+                e.partner_id.into(),
+                (&e.agreement).into(),
+                e.version.into(),
+                (&e.term).into(),
+                e.period_from.into(),
+                e.period_to.into(),
+                e.part.into(),
+                e.accounting_month.into(),
+                e.for_month.into(),
+                (&e.kind).into(),
+                e.amount.0.into(),
+                (&e.currency).into(),
+                business_day.into(),
+                run_id.into(),
+                e.settlement_id.into(),
+                (&e.reason).into(),
+                now.into(),
+                e.seq.into(),
+            ]);
         }
-        Ok(())
+        self.insert_rows(rows).await
+    }
+
+    /// Newest earned figures of pairs of partner and agreement.
+    pub async fn earned_of_pairs(&mut self, pairs: &[(i64, &str)]) -> StoreResult<Vec<EarnedRow>> {
+        let rows: Vec<RawEarned> = of_pairs!(
+            self,
+            pairs,
+            "SELECT t.id, t.partner_id, t.agreement, t.version, t.term, t.period_from, t.period_to, t.part, t.currency, t.business_day, t.qualifier_u,
+                    t.base_u, t.tier, t.unrounded, t.earned_u",
+            "earned_figure",
+            "AND t.id = (SELECT MAX(id) FROM earned_figure x WHERE x.partner_id = t.partner_id AND x.agreement = t.agreement AND x.term = t.term
+                AND x.period_from = t.period_from AND x.period_to = t.period_to AND x.part = t.part)"
+        );
+        rows.into_iter().map(RawEarned::into_row).collect()
+    }
+
+    /// What is booked for pairs of partner and agreement, by key and month it is about.
+    pub async fn booked_of_pairs(&mut self, pairs: &[(i64, &str)]) -> StoreResult<Vec<BookedRow>> {
+        Ok(of_pairs!(
+            self,
+            pairs,
+            "SELECT t.partner_id, t.agreement, t.term, t.period_from, t.period_to, t.part, t.for_month,
+                    CAST(SUM(CASE WHEN t.kind IN ('settlement', 'write-off') THEN 0 ELSE t.amount_u END) AS BIGINT),
+                    CAST(SUM(CASE WHEN t.kind IN ('settlement', 'write-off') THEN 0 ELSE 1 END) AS BIGINT),
+                    CAST(SUM(CASE WHEN t.settlement_id IS NULL THEN 1 ELSE 0 END) AS BIGINT)",
+            "accrual_entry",
+            "GROUP BY t.partner_id, t.agreement, t.term, t.period_from, t.period_to, t.part, t.for_month"
+        ))
     }
 
     /// Ledger entries of one agreement and partner in booking order.

@@ -1,6 +1,7 @@
 //! Master data: partners, items, units, rates. Identities once, facts dated; a fact that a source
 //! does not tell is kept, never blanked.
 
+use super::bulk::{Cell, Rows};
 use super::{StoreResult, Tx, corrupt, on};
 use crate::core::master::{DraftItem, DraftPartner, DraftRate, DraftUnit};
 use crate::core::master_data::circles::SINCE_EVER as EVER;
@@ -46,6 +47,64 @@ fn list(text: &str) -> Vec<String> {
 }
 
 impl Tx {
+    /// Stores partners that nobody knew, each named once, without aliases and mergers; gives the first of their ids, which follow
+    /// one another.
+    pub async fn put_new_partners(&mut self, partners: &[DraftPartner]) -> StoreResult<i64> {
+        let first = self.take_ids("partner", i64::try_from(partners.len()).unwrap_or(i64::MAX)).await?;
+        let mut identities = Rows::of("partner", ["id", "code"], partners.len());
+        let mut facts = Rows::of(
+            "partner_fact",
+            ["partner_id", "valid_from", "name", "parent", "groups", "email", "language", "currency", "country", "tax_id"],
+            partners.len(),
+        );
+        for (id, p) in (first..).zip(partners) {
+            identities.push([id.into(), (&p.partner).into()]);
+            facts.push([
+                id.into(),
+                p.valid_from.unwrap_or(EVER).into(),
+                p.name.as_ref().unwrap_or(&p.partner).into(),
+                (&p.parent).into(),
+                p.groups.join(";").into(),
+                p.email.join(";").into(),
+                (&p.language).into(),
+                p.currency.map_or(Cell::Null, |c| c.code().to_owned().into()),
+                (&p.country).into(),
+                (&p.tax_id).into(),
+            ]);
+        }
+        self.insert_rows(identities).await?;
+        self.insert_rows(facts).await?;
+        Ok(first)
+    }
+
+    /// Stores items that nobody knew, each named once; gives the first of their ids, which follow one another.
+    pub async fn put_new_items(&mut self, items: &[DraftItem]) -> StoreResult<i64> {
+        let first = self.take_ids("item", i64::try_from(items.len()).unwrap_or(i64::MAX)).await?;
+        let mut identities = Rows::of("item", ["id", "code", "replaced_by", "replaced_on"], items.len());
+        let mut facts = Rows::of(
+            "item_fact",
+            ["item_id", "valid_from", "description", "category", "brand", "item_group", "base_unit", "weight_u"],
+            items.len(),
+        );
+        for (id, i) in (first..).zip(items) {
+            let replaced_on = i.replaced_by.as_ref().map(|_| i.replaced_on.unwrap_or(EVER));
+            identities.push([id.into(), (&i.item).into(), (&i.replaced_by).into(), replaced_on.into()]);
+            facts.push([
+                id.into(),
+                i.valid_from.unwrap_or(EVER).into(),
+                (&i.description).into(),
+                (&i.category).into(),
+                (&i.brand).into(),
+                (&i.group).into(),
+                (&i.base_unit).into(),
+                i.weight.map(|w| w.0).into(),
+            ]);
+        }
+        self.insert_rows(identities).await?;
+        self.insert_rows(facts).await?;
+        Ok(first)
+    }
+
     /// Stores a partner's identity and dated facts.
     pub async fn put_partner(&mut self, p: &DraftPartner) -> StoreResult<MasterChange> {
         let known: Option<i64> = on!(self, c => sqlx::query_scalar("SELECT id FROM partner WHERE code = $1").bind(&p.partner).fetch_optional(c).await?);

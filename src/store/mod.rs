@@ -13,6 +13,7 @@ pub mod backup;
 mod bulk;
 mod document;
 mod exception;
+mod folding;
 mod ids;
 mod ledger;
 mod line;
@@ -20,21 +21,23 @@ mod mail;
 mod master;
 mod memo;
 mod migrate;
+mod pairs;
 mod period;
 mod rehearsal;
 mod run;
 mod settlement;
 mod statement;
+mod stored_document;
 mod user;
 
-pub use accumulator::{AccumulatorRow, KeyRow};
+pub use accumulator::{AccumulatorRow, MarkedKey};
 pub use agreement::{AgreementRow, NewAgreementVersion};
 pub use archive::{ArchiveMeta, BY_HAND, NewArchive, ReadSend, WorkCounts};
 pub use audit::AuditRow;
 pub use document::{DocumentHead, DocumentRow, Identity};
 pub use exception::{ExceptionFilter, ExceptionRow, NewException};
-pub use ledger::{EarnedRow, EntryRow, KeyTotals, NewEarned, NewEntry};
-pub use line::{LineRow, NewLine, PendingRow};
+pub use ledger::{BookedRow, EarnedRow, EntryRow, KeyTotals, NewEarned, NewEntry};
+pub use line::{NewLine, PendingRow};
 pub use mail::MailRow;
 pub use master::{MasterChange, PartnerHead};
 pub use memo::{ErpMemoRow, MemoOutboxRow};
@@ -43,6 +46,7 @@ pub use rehearsal::Rehearsal;
 pub use run::{RunRow, StageRow};
 pub use settlement::{ApprovalRow, SettlementPart, SettlementRow};
 pub use statement::StatementRow;
+pub use stored_document::StoredDocument;
 pub use user::UserRow;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -189,8 +193,9 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(WRITE_WAIT)
             .foreign_keys(true)
-            .pragma("cache_size", "-65536")
-            .pragma("temp_store", "memory");
+            .pragma("cache_size", "-32768")
+            .pragma("temp_store", "memory")
+            .row_buffer_size(1024);
         let path = options.get_filename().to_path_buf();
         let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(WRITE_WAIT).connect_with(options.clone()).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;

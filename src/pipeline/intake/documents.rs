@@ -202,7 +202,7 @@ impl Intake<'_> {
             self.said.insert(old.id);
             let before = match old.head.partner_id {
                 Some(partner_id) => {
-                    self.tx.lines_of_version(partner_id, old.id, old.head.version).await?.iter().map(|l| l.line.net_amount).sum()
+                    self.tx.document_version(partner_id, old.id, old.head.version).await?.map_or(Micros::ZERO, |d| d.net_amount())
                 }
                 None => Micros::ZERO,
             };
@@ -255,7 +255,7 @@ impl Intake<'_> {
     /// What the delivered lines say more than a stored state, waiting lines included.
     async fn difference(&mut self, group: &Group, old: &DocumentRow, partner_id: i64, version: i64) -> PipelineResult<Micros> {
         let mut ours: Micros =
-            self.tx.lines_of_version(partner_id, old.id, version).await?.iter().map(|l| l.line.net_amount).sum();
+            self.tx.document_version(partner_id, old.id, version).await?.map_or(Micros::ZERO, |d| d.net_amount());
         let theirs: Micros = group.lines.iter().filter_map(|l| l.net_amount).sum();
         if ours != theirs {
             let waiting = self.tx.pending_lines().await?.into_iter().filter(|p| (p.document_id, p.version) == (old.id, version));
@@ -287,9 +287,9 @@ impl Intake<'_> {
     /// A table that names a known document with fewer lines takes lines away, unless they stand further on.
     async fn note_removed_lines(&mut self, group: &Group, old: &DocumentRow, partner_id: i64) -> PipelineResult<()> {
         let mut gone = Vec::new();
-        for row in self.tx.lines_of_version(partner_id, old.id, old.head.version).await? {
-            if !group.lines.iter().any(|l| l.line_number == *row.line.line_number) {
-                gone.push(row.line.line_number.to_string());
+        for line in self.tx.document_version(partner_id, old.id, old.head.version).await?.into_iter().flat_map(|d| d.lines) {
+            if !group.lines.iter().any(|l| l.line_number == *line.line_number) {
+                gone.push(line.line_number.to_string());
             }
         }
         if !gone.is_empty() {
@@ -327,9 +327,8 @@ impl Intake<'_> {
     ) -> PipelineResult<Vec<NewLine>> {
         let mut known: HashSet<String> = HashSet::new();
         if let Some(partner_id) = old.head.partner_id {
-            for row in self.tx.lines_of_version(partner_id, old.id, old.head.version).await? {
-                known.insert(row.line.line_number.to_string());
-            }
+            let stored = self.tx.document_version(partner_id, old.id, old.head.version).await?;
+            known.extend(stored.into_iter().flat_map(|d| d.lines).map(|l| l.line_number.to_string()));
             // Its lines do not stand together, so running sums are built from the whole document.
             self.tx.mark_partner(partner_id, "a document stood in several places of its file").await?;
         }

@@ -1,14 +1,14 @@
 //! Master data of a delivery: stored, and whoever it concerns marked for new sums.
 
 use super::{Intake, PipelineResult};
-use crate::core::master::Draft;
+use crate::core::master::{Draft, DraftItem, DraftPartner};
 use crate::core::master_data::MasterData;
 use crate::core::master_data::circles::{Link, Links};
 use crate::core::problem::Problem;
 use crate::mapping::Mapped;
 use crate::pipeline::PipelineError;
 use crate::store::{ErpMemoRow, MasterChange, NewException};
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -65,6 +65,24 @@ pub(super) struct Circle {
     place: String,
     problem: Problem,
 }
+
+/// Codes that a delivery brings for the first time, until they are stored together.
+#[derive(Default)]
+pub(super) struct Fresh {
+    codes: HashSet<String>,
+    partners: Vec<DraftPartner>,
+    items: Vec<DraftItem>,
+}
+
+impl Fresh {
+    /// `false` when the code waits already.
+    fn add(&mut self, code: &str) -> bool {
+        self.codes.insert(code.to_owned())
+    }
+}
+
+/// New codes stored at once.
+const FRESH_AT_ONCE: usize = 2_000;
 
 impl Intake<'_> {
     /// Rows that would close a circle with the links that are known and those of the other rows: what
@@ -135,6 +153,55 @@ impl Intake<'_> {
     }
 
     pub(super) async fn take_master(&mut self, draft: Draft) -> PipelineResult<()> {
+        // New codes wait to be stored together; anything else may build on them.
+        match draft {
+            Draft::Partner(p)
+                if p.aliases.is_empty()
+                    && p.merged_into.is_none()
+                    && !self.partner_ids.contains_key(&p.partner)
+                    && self.fresh.add(&p.partner) =>
+            {
+                self.fresh.partners.push(*p);
+            }
+            Draft::Item(i) if !self.item_ids.contains_key(&i.item) && self.fresh.add(&i.item) => self.fresh.items.push(*i),
+            known => {
+                self.store_fresh().await?;
+                return self.take_known(known).await;
+            }
+        }
+        if self.fresh.codes.len() >= FRESH_AT_ONCE { self.store_fresh().await } else { Ok(()) }
+    }
+
+    /// Stores the codes that were met for the first time.
+    pub(super) async fn store_fresh(&mut self) -> PipelineResult<()> {
+        let Fresh { partners, items, .. } = std::mem::take(&mut self.fresh);
+        if !partners.is_empty() {
+            let first = self.tx.put_new_partners(&partners).await?;
+            for (id, p) in (first..).zip(&partners) {
+                self.partner_ids.insert(p.partner.clone(), id);
+            }
+            for p in &partners {
+                self.clear_circles(&format!("partner {}", p.partner)).await?;
+                self.mark_kin(&p.partner, MasterChange::New(0)).await?;
+            }
+        }
+        if !items.is_empty() {
+            let first = self.tx.put_new_items(&items).await?;
+            for (id, i) in (first..).zip(&items) {
+                self.item_ids.insert(i.item.clone(), id);
+                if let Some(next) = &i.replaced_by {
+                    self.kin.renumbered(&i.item, next);
+                }
+            }
+            for i in &items {
+                self.clear_circles(&format!("item {}", i.item)).await?;
+                self.mark_buyers(&i.item, "item master data changed", true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_known(&mut self, draft: Draft) -> PipelineResult<()> {
         match draft {
             Draft::Line(_) => {}
             Draft::Partner(p) => {
@@ -162,7 +229,7 @@ impl Intake<'_> {
                 }
                 self.clear_circles(&format!("item {}", i.item)).await?;
                 if change != MasterChange::None {
-                    self.mark_buyers(&i.item, "item master data changed").await?;
+                    self.mark_buyers(&i.item, "item master data changed", matches!(change, MasterChange::New(_))).await?;
                 }
             }
             Draft::Unit(u) => {
@@ -187,7 +254,7 @@ impl Intake<'_> {
                 if self.tx.put_unit(item_id, &u).await? {
                     match &u.item {
                         None => self.all_units_changed = true,
-                        Some(code) => self.mark_buyers(code, "unit conversions changed").await?,
+                        Some(code) => self.mark_buyers(code, "unit conversions changed", false).await?,
                     }
                 }
             }
@@ -242,13 +309,15 @@ impl Intake<'_> {
         Ok(())
     }
 
-    /// Marks the buyers of an item under any of its numbers.
-    async fn mark_buyers(&mut self, code: &str, reason: &str) -> PipelineResult<()> {
+    /// Marks the buyers of an item under any of its numbers. Nobody has bought a number that is `new`.
+    async fn mark_buyers(&mut self, code: &str, reason: &str, new: bool) -> PipelineResult<()> {
         for number in Kin::reach(&self.kin.numbers, code) {
-            let Some(id) = self.item_ids.get(&*number).copied() else { continue };
-            for partner in self.tx.partners_buying(id).await? {
-                self.tx.mark_partner(partner, reason).await?;
+            if new && *number == *code {
+                continue;
             }
+            let Some(id) = self.item_ids.get(&*number).copied() else { continue };
+            let partners = self.tx.partners_buying(id).await?;
+            self.tx.mark_partners(&partners, reason).await?;
         }
         Ok(())
     }

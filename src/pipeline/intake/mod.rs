@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use version::group_drafts;
 
 /// Drafts held before they are stored together.
-const BATCH: usize = 10_000;
+const BATCH: usize = 5_000;
 
 /// What intake knows of the delivery it takes.
 #[derive(Clone, Debug)]
@@ -79,6 +79,7 @@ pub struct Intake<'t> {
     references: HashSet<String>,
     rates_from: BTreeMap<String, NaiveDate>,
     all_units_changed: bool,
+    fresh: master::Fresh,
     counts: WorkCounts,
     documents: DocumentCounts,
     /// In a comparison: every document of the list, and those that were not known.
@@ -92,6 +93,7 @@ pub struct Intake<'t> {
 impl<'t> Intake<'t> {
     /// Starts taking a delivery.
     pub async fn start(tx: &'t mut Tx, settings: &'t Settings, delivery: Delivery) -> PipelineResult<Self> {
+        tx.share_folding().await?;
         let partner_ids = tx.partner_ids().await?;
         let item_ids = tx.item_ids().await?;
         let master = tx.master_data().await?;
@@ -118,6 +120,7 @@ impl<'t> Intake<'t> {
             references,
             rates_from: BTreeMap::new(),
             all_units_changed: false,
+            fresh: master::Fresh::default(),
             counts: WorkCounts::default(),
             documents: DocumentCounts::default(),
             seen: HashSet::new(),
@@ -165,18 +168,18 @@ impl<'t> Intake<'t> {
 
     /// Takes what is left; the intake can still be asked for what changed.
     pub(super) async fn settle(&mut self) -> PipelineResult<(WorkCounts, DocumentCounts)> {
+        self.store_fresh().await?;
         self.flush(true).await?;
         self.report_removed_lines().await?;
         if self.all_units_changed {
-            let ids: Vec<i64> = self.partner_ids.values().copied().collect();
-            for id in ids {
-                self.tx.mark_partner(id, "unit conversions changed").await?;
-            }
+            // An alias names a partner a second time.
+            let distinct: std::collections::BTreeSet<i64> = self.partner_ids.values().copied().collect();
+            let ids: Vec<i64> = distinct.into_iter().collect();
+            self.tx.mark_partners(&ids, "unit conversions changed").await?;
         }
         for (currency, from) in std::mem::take(&mut self.rates_from) {
-            for partner in self.tx.partners_trading_in(&currency, from).await? {
-                self.tx.mark_partner(partner, "exchange rates changed").await?;
-            }
+            let partners = self.tx.partners_trading_in(&currency, from).await?;
+            self.tx.mark_partners(&partners, "exchange rates changed").await?;
         }
         Ok((self.counts, self.documents))
     }

@@ -160,7 +160,7 @@ CREATE TABLE line (
     refers_to_line TEXT,
     extra TEXT,
     superseded BIGINT NOT NULL DEFAULT 0,
-    PRIMARY KEY (partner_id, id)
+    PRIMARY KEY (id, partner_id)
 );
 CREATE UNIQUE INDEX line_identity ON line (partner_id, document_id, version, line_number);
 CREATE INDEX line_refers ON line (refers_to_document) WHERE refers_to_document IS NOT NULL;
@@ -292,7 +292,7 @@ CREATE TABLE earned_figure (
     tier BIGINT,
     unrounded TEXT NOT NULL,
     earned_u BIGINT NOT NULL,
-    PRIMARY KEY (partner_id, id)
+    PRIMARY KEY (id, partner_id)
 );
 CREATE INDEX earned_key ON earned_figure (partner_id, agreement, term, period_from, part);
 -- The accrual ledger: append-only. A booking is the change of a rounded figure.
@@ -316,7 +316,7 @@ CREATE TABLE accrual_entry (
     seq BIGINT NOT NULL,
     reason TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (partner_id, id)
+    PRIMARY KEY (id, partner_id)
 );
 -- An entry is the next one after those that its maker saw: two that were reckoned from the same state cannot both stand.
 CREATE UNIQUE INDEX accrual_entry_key ON accrual_entry (partner_id, agreement, term, period_from, period_to, part, COALESCE(settlement_id, 0), seq);
