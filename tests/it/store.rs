@@ -257,23 +257,49 @@ fn literals(text: &str) -> Vec<String> {
     found
 }
 
+/// `$1, $2, ...`
+fn places(count: usize) -> String {
+    (1..=count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Statements of the rows that a file stores in bulk: each `Rows::of` with its columns, and with the conflict
+/// clause that follows it, if there is one.
+fn bulk_statements(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for part in text.split("Rows::of(").skip(1) {
+        let words = literals(part);
+        let Some(open) = part.find('[') else { continue };
+        let columns = literals(&part[open..part.find(']').unwrap_or(part.len())]);
+        let insert = format!("INSERT INTO {} ({}) VALUES ({})", words[0], columns.join(", "), places(columns.len()));
+        found.extend(words.iter().filter(|w| w.starts_with("ON CONFLICT")).map(|tail| format!("{insert} {tail}")));
+        found.push(insert);
+    }
+    found
+}
+
 /// Every statement of the store: where it stands and its text.
 fn statements() -> Vec<(String, String)> {
     let verbs = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
+    let files = source::files("src/store", &[".rs"]);
+    let pairs = files.iter().find(|f| f.path.ends_with("/pairs.rs")).map(|f| literals(&f.text)).unwrap();
+    let pairs: Vec<&String> = pairs.iter().filter(|l| l.starts_with(" FROM ") || l.starts_with(" t WHERE ")).collect();
+    assert_eq!(pairs.len(), 4, "the two ways to name pairs");
     let mut found = Vec::new();
-    for file in source::files("src/store", &[".rs"]) {
+    for file in &files {
         let all = literals(&file.text);
         let is_statement = |text: &String| verbs.iter().any(|v| text.trim_start().starts_with(v));
-        let columns: Vec<&String> =
-            all.iter().filter(|l| l.starts_with("id, ") && l.ends_with(|c: char| c.is_alphabetic())).collect();
         for (place, literal) in all.iter().enumerate().filter(|(_, l)| is_statement(l)) {
             let at = format!("{} literal {place}", file.path);
-            if literal.contains("{table}") {
-                for columns in &columns {
-                    let table = if columns.contains("document_type") { "document" } else { "line" };
-                    let values: Vec<String> = (1..=columns.split(',').count()).map(|n| format!("${n}")).collect();
-                    let values = values.join(", ");
-                    found.push((at.clone(), format!("INSERT INTO {table} ({columns}) VALUES ({values})")));
+            if literal.contains("{names}") {
+                // Put together from rows, see below.
+            } else if literal.starts_with("SELECT t.") {
+                let (table, tail) = (&all[place + 1], &all[place + 2]);
+                for way in pairs.chunks(2) {
+                    found.push((at.clone(), format!("{literal}{}{table}{}{tail}", way[0], way[1])));
+                }
+            } else if literal.ends_with("WHERE id") || literal.ends_with("WHERE l.id") {
+                for list in [" IN (SELECT value FROM json_each($1))", " = ANY($1)"] {
+                    found.push((at.clone(), format!("{literal}{list}")));
                 }
             } else if literal.ends_with(' ') {
                 // Begun in a macro, ended where it is used.
@@ -282,6 +308,7 @@ fn statements() -> Vec<(String, String)> {
                 found.push((at, literal.clone()));
             }
         }
+        found.extend(bulk_statements(&file.text).into_iter().map(|sql| (format!("{} rows", file.path), sql)));
     }
     found
 }
@@ -291,7 +318,7 @@ fn only(statement: &str) -> Option<&'static str> {
     let has = |words: &[&str]| words.iter().any(|w| statement.contains(w));
     if has(&["json_each", "sqlite_master"]) {
         Some("sqlite")
-    } else if has(&["jsonb", "ANY($", "pg_tables", "FOR UPDATE", "FOR SHARE", "pg_advisory"]) {
+    } else if has(&["jsonb", "ANY($", "UNNEST", "pg_tables", "FOR UPDATE", "FOR SHARE", "pg_advisory"]) {
         Some("postgres")
     } else {
         None
@@ -302,7 +329,13 @@ fn only(statement: &str) -> Option<&'static str> {
 async fn every_statement_is_accepted_by_every_database_it_is_written_for() {
     let statements = statements();
     assert!(statements.len() > 150, "only {} statements were found in the sources", statements.len());
-    for wanted in ["FROM line l JOIN document d", "INSERT INTO document (id, company", "INSERT INTO line (id, partner_id"] {
+    for wanted in [
+        "FROM line l JOIN document d",
+        "INSERT INTO document (id, company",
+        "INSERT INTO line (id, partner_id",
+        "UNNEST($1::BIGINT[], $2::TEXT[]) AS k (partner_id, agreement) CROSS JOIN accrual_entry",
+        "ON CONFLICT (partner_id, agreement, term, period_from",
+    ] {
         assert!(statements.iter().any(|(_, s)| s.contains(wanted)), "no statement with `{wanted}`");
     }
     for open in both().await {
