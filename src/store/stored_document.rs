@@ -192,6 +192,9 @@ fn gather(found: Vec<(i64, Line)>) -> Vec<StoredDocument> {
     documents
 }
 
+/// A line that refers to a document: its id, company, the number and its own day.
+type Reference<'a> = (i64, &'a str, &'a str, NaiveDate);
+
 struct Head {
     company: Arc<str>,
     document_type: DocumentType,
@@ -371,37 +374,17 @@ impl Tx {
                 heads.insert(id, head);
             }
         );
-        let referring: Vec<i64> =
-            documents.iter().flat_map(|d| &d.lines).filter(|l| l.refers_to_document.is_some()).map(|l| l.id).collect();
-        let mut originals: HashMap<i64, Original> = HashMap::new();
-        if !referring.is_empty() {
-            // The original of a return is the newest invoice of that number not dated after the return itself. Only
-            // its id is looked up here: joined to its document, PostgreSQL may read all documents for every page.
-            let mut found: Vec<(i64, i64)> = Vec::with_capacity(referring.len());
-            each_row_of!(
-                self,
-                &referring,
-                "SELECT l.id, (
-                     SELECT x.id FROM document x WHERE x.company = d.company AND x.document_type = 'invoice' AND x.document_number = l.refers_to_document
-                       AND x.document_date <= l.document_date ORDER BY x.document_year DESC LIMIT 1)
-                 FROM line l JOIN document d ON d.id = l.document_id WHERE l.id",
-                "",
-                |row| {
-                    if let Some(original) = row.maybe_int(1)? {
-                        found.push((row.int(0)?, original));
-                    }
-                }
+        let mut references: Vec<Reference<'_>> = Vec::new();
+        for document in &documents {
+            let Some(head) = heads.get(&document.id) else { continue };
+            references.extend(
+                document
+                    .lines
+                    .iter()
+                    .filter_map(|line| Some((line.id, &*head.company, line.refers_to_document.as_deref()?, line.document_date))),
             );
-            let mut ids: Vec<i64> = found.iter().map(|(_, original)| *original).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            let mut facts: HashMap<i64, Original> = HashMap::with_capacity(ids.len());
-            each_row_of!(self, &ids, "SELECT id, document_date, posting_date FROM document WHERE id", "", |row| {
-                let original = original(&row)?;
-                facts.insert(original.document_id, original);
-            });
-            originals.extend(found.iter().filter_map(|(line, original)| Some((*line, *facts.get(original)?))));
         }
+        let originals = self.originals(&references).await?;
         for document in &mut documents {
             let head = heads.get(&document.id).ok_or_else(|| corrupt("line", format!("document {} is missing", document.id)))?;
             document.company = head.company.clone();
@@ -416,6 +399,67 @@ impl Tx {
             }
         }
         Ok(documents)
+    }
+
+    /// The originals of returns, by line id: the newest invoice of the number that is not dated after the return itself.
+    async fn originals(&mut self, references: &[Reference<'_>]) -> StoreResult<HashMap<i64, Original>> {
+        let mut originals: HashMap<i64, Original> = HashMap::new();
+        if references.is_empty() {
+            return Ok(originals);
+        }
+        // Only ids are looked up first, and from the list alone: joined to lines and documents, PostgreSQL may read all
+        // documents for every page.
+        let mut found: Vec<(i64, i64)> = Vec::with_capacity(references.len());
+        match self {
+            Tx::Sqlite(c) => {
+                let list = serde_json::to_string(references).map_err(|e| corrupt("references", e))?;
+                let mut stream = sqlx::query(
+                    "SELECT k.value ->> 0, (
+                         SELECT x.id FROM document x WHERE x.company = k.value ->> 1 AND x.document_type = 'invoice' AND x.document_number = k.value ->> 2
+                           AND x.document_date <= k.value ->> 3 ORDER BY x.document_year DESC LIMIT 1)
+                     FROM json_each($1) k",
+                )
+                .bind(list)
+                .fetch(&mut **c);
+                while let Some(row) = stream.try_next().await? {
+                    if let Some(original) = row.maybe_int(1)? {
+                        found.push((row.int(0)?, original));
+                    }
+                }
+            }
+            Tx::Postgres(c) => {
+                let ids: Vec<i64> = references.iter().map(|r| r.0).collect();
+                let companies: Vec<&str> = references.iter().map(|r| r.1).collect();
+                let numbers: Vec<&str> = references.iter().map(|r| r.2).collect();
+                let days: Vec<NaiveDate> = references.iter().map(|r| r.3).collect();
+                let mut stream = sqlx::query(
+                    "SELECT k.id, (
+                         SELECT x.id FROM document x WHERE x.company = k.company AND x.document_type = 'invoice' AND x.document_number = k.number
+                           AND x.document_date <= k.day ORDER BY x.document_year DESC LIMIT 1)
+                     FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[], $4::DATE[]) AS k (id, company, number, day)",
+                )
+                .bind(ids)
+                .bind(companies)
+                .bind(numbers)
+                .bind(days)
+                .fetch(&mut **c);
+                while let Some(row) = stream.try_next().await? {
+                    if let Some(original) = row.maybe_int(1)? {
+                        found.push((row.int(0)?, original));
+                    }
+                }
+            }
+        }
+        let mut ids: Vec<i64> = found.iter().map(|(_, original)| *original).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut facts: HashMap<i64, Original> = HashMap::with_capacity(ids.len());
+        each_row_of!(self, &ids, "SELECT id, document_date, posting_date FROM document WHERE id", "", |row| {
+            let original = original(&row)?;
+            facts.insert(original.document_id, original);
+        });
+        originals.extend(found.iter().filter_map(|(line, original)| Some((*line, *facts.get(original)?))));
+        Ok(originals)
     }
 }
 
