@@ -86,7 +86,19 @@ pub fn load_workspace(global: &Global) -> Result<Workspace, Failure> {
     Ok(Workspace::load(&workspace_dir(global), &overrides(global))?)
 }
 
+/// The same for a run: agreement files with problems are set aside, so that they stop nobody else.
+pub fn load_workspace_for_run(global: &Global) -> Result<Workspace, Failure> {
+    Ok(Workspace::load_for_run(&workspace_dir(global), &overrides(global))?)
+}
+
 impl App {
+    /// Loads the workspace for a run and opens its store.
+    pub async fn open_for_run(global: &Global) -> Result<Self, Failure> {
+        let workspace = load_workspace_for_run(global)?;
+        let progress: Arc<dyn crate::pipeline::Progress> = super::progress::for_terminal();
+        Self::with(workspace, Clock::System, progress, global.json).await
+    }
+
     /// Loads the workspace and opens its store.
     pub async fn open(global: &Global) -> Result<Self, Failure> {
         let workspace = load_workspace(global)?;

@@ -1,6 +1,6 @@
 //! `daemon`: schedules unattended until SIGTERM. Only wiring; the loop lives in `daemon`, the work in `pipeline`.
 
-use super::app::{self, App, Failure, load_workspace};
+use super::app::{self, App, Failure, load_workspace_for_run};
 use super::{Done, Global};
 use crate::clock::Clock;
 use crate::config::schedule_file::StatementsOn;
@@ -12,7 +12,7 @@ use crate::daemon::serve::{Serving, serve, stop_on_signals};
 use crate::daemon::work::{Ending, Order, StopFlag, Work};
 use crate::delivery::notify::{Alert, AlertKind, Notifier};
 use crate::owner::Owner;
-use crate::pipeline::run::{Lease, RunRequest, carry_out};
+use crate::pipeline::run::{Carried, Lease, RunRequest, carry_out};
 use crate::pipeline::stages::Stage;
 use crate::pipeline::{LogProgress, PipelineError, Runtime, load, statements};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -29,7 +29,7 @@ pub struct Daemon {
 }
 
 pub async fn run(command: Daemon, global: &Global) -> Result<Done, Failure> {
-    let workspace = load_workspace(global)?;
+    let workspace = load_workspace_for_run(global)?;
     let app = App::with(workspace, Clock::System, Arc::new(LogProgress), global.json).await?;
     let runtime = app.runtime;
     let config = &runtime.workspace.config;
@@ -72,7 +72,7 @@ impl Current {
 
     /// Reads the workspace again.
     fn fresh(&self) -> Result<Runtime, String> {
-        let workspace = load_workspace(&self.global).map_err(|failure| match failure {
+        let workspace = load_workspace_for_run(&self.global).map_err(|failure| match failure {
             Failure::Problems(problems) => format!("the workspace has problems: {problems}"),
             Failure::Use(text) => text,
             Failure::Failed(error) => error.to_string(),
@@ -175,13 +175,15 @@ impl Nightly {
             dry_run: false,
             statements_due,
         };
-        if let Err(error) = load::agreements(&runtime).await {
-            return Ending::Failed(error.to_string());
-        }
+        let loaded = match load::agreements(&runtime, order.business_day).await {
+            Ok(loaded) => loaded,
+            Err(error) => return Ending::Failed(error.to_string()),
+        };
         let lease = Lease::new(order.lease.run_id, order.lease.attempt, order.lease.token, stop);
         match carry_out(&runtime, &request, &lease).await {
-            Ok(stages) => {
-                let exceptions: i64 = stages.iter().map(|s| s.exceptions).sum();
+            Ok(Carried { incomplete: Some(why), .. }) => Ending::Failed(why),
+            Ok(Carried { stages, incomplete: None }) => {
+                let exceptions = loaded.exceptions + stages.iter().map(|s| s.exceptions).sum::<i64>();
                 Ending::Done { exceptions: u64::try_from(exceptions).unwrap_or(0) }
             }
             Err(PipelineError::Stopped) => Ending::HandedBack,

@@ -67,7 +67,7 @@ pub async fn run(command: Demo, global: &Global) -> Result<Done, Failure> {
         let n = import(&app, table, &dir.join(format!("tables/{file}.csv"))).await?;
         println!("    {n} {file}");
     }
-    let loaded = load::agreements(&app.runtime).await?;
+    let loaded = load::agreements(&app.runtime, day(2026, 3, 31)).await?;
     println!("    {} agreements, active because files are trusted here\n", loaded.entered);
 
     println!("2. The night of 31 March: the ERP's journal is in the inbox");

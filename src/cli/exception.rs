@@ -3,7 +3,7 @@
 use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json};
-use crate::pipeline::exceptions::resolve;
+use crate::pipeline::exceptions::{actions_for, resolve};
 use crate::store::ExceptionFilter;
 use clap::Subcommand;
 
@@ -20,11 +20,11 @@ pub enum ExceptionCommand {
         /// Number
         id: i64,
     },
-    /// Decide; the actions of each code are in docs/reference/problems.md
+    /// Decide; `exception show` names the actions that fit
     Resolve {
         /// Number
         id: i64,
-        /// confirm, waive, confirm-deletion, keep, release, ...
+        /// One of those that `exception show` names: waive, confirm, keep, release, confirm-deletion
         #[arg(long)]
         action: String,
         /// Why
@@ -87,6 +87,9 @@ pub async fn run(command: ExceptionCommand, app: &App) -> Result<Done, Failure> 
                 }
                 println!("  opened  {}", e.opened_on);
                 println!("  holds settlements: {}", if e.blocking != 0 { "yes" } else { "no" });
+                if e.state == "open" {
+                    println!("  actions {}", actions_for(&e.code).join(", "));
+                }
                 if let Some(by) = &e.resolved_by {
                     println!(
                         "  {} by {by}: {}",
@@ -125,5 +128,6 @@ pub async fn run(command: ExceptionCommand, app: &App) -> Result<Done, Failure> 
 fn json(e: &crate::store::ExceptionRow) -> serde_json::Value {
     let mut value = serde_json::to_value(e).unwrap_or_default();
     value["blocking"] = (e.blocking != 0).into();
+    value["actions"] = actions_for(&e.code).into();
     value
 }

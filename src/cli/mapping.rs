@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub enum MappingCommand {
     /// Show what a mapping makes of a sample document
     Try {
-        /// Mapping name
+        /// Mapping name, or its file
         mapping: String,
         /// Sample document
         sample: PathBuf,
@@ -26,6 +26,11 @@ pub enum MappingCommand {
 pub fn run(command: MappingCommand, global: &Global) -> Result<Done, Failure> {
     let MappingCommand::Try { mapping: name, sample, rows } = command;
     let workspace = load_workspace(global)?;
+    // The file is what an admin has at hand: mappings/mine.toml is the mapping `mine`.
+    let name = match name.strip_suffix(".toml") {
+        Some(file) => file.rsplit(['/', '\\']).next().unwrap_or(file).to_owned(),
+        None => name,
+    };
     let Some(mapping) = catalog::mapping(&workspace, &name)? else {
         return Err(Failure::Use(format!("there is no mapping `{name}` under mappings/ or in the shipped library")));
     };

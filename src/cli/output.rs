@@ -3,8 +3,12 @@
 //! Who reads may leave at any time (`rebated ... | head -1`). Work that is under way is done to its
 //! end all the same, and the exit code tells of the work: what the reader no longer takes is dropped.
 //! Any other trouble with the output, such as a full disk, makes the command fail.
+//!
+//! Much of what is printed was written by others. Characters that act on a terminal instead of being
+//! seen are written out (`core::visible`), here and for every command.
 
 use super::app::Failure;
+use crate::core::visible::{escaped, on_one_line};
 use serde::Serialize;
 use std::fmt::Arguments;
 use std::io::{self, Write};
@@ -24,7 +28,11 @@ macro_rules! eprintln {
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
 fn write_line(mut to: impl Write, text: Arguments<'_>) {
-    if let Err(error) = to.write_fmt(text).and_then(|()| to.write_all(b"\n"))
+    let written = match text.as_str() {
+        Some(plain) => to.write_all(escaped(plain).as_bytes()),
+        None => to.write_all(escaped(&text.to_string()).as_bytes()),
+    };
+    if let Err(error) = written.and_then(|()| to.write_all(b"\n"))
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         let _ = LOST.set(error);
@@ -64,7 +72,7 @@ impl Table {
     }
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows.push(cells.into_iter().map(|cell| on_one_line(&cell).into_owned()).collect());
     }
     /// Prints it, or one line when it is empty.
     pub fn print(&self, empty: &str) {

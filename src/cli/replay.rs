@@ -2,7 +2,7 @@
 
 use super::Done;
 use super::app::{App, Failure};
-use super::output::{Table, print_json};
+use super::output::{Table, print_json, print_problems};
 use crate::pipeline::replay::replay;
 use clap::Args;
 
@@ -31,6 +31,7 @@ pub async fn run(command: Replay, app: &App) -> Result<Done, Failure> {
             table.row(vec![c.document.clone(), c.what.clone(), c.before.clone(), c.after.clone()]);
         }
         table.print("no document would change");
+        print_problems(&report.problems);
         println!(
             "{} documents read again, {} rows refused, {}",
             report.archives,
@@ -38,5 +39,5 @@ pub async fn run(command: Replay, app: &App) -> Result<Done, Failure> {
             if command.apply { "difference written" } else { "nothing written; --apply writes it" }
         );
     }
-    Ok(Done::Clean)
+    Ok(if report.refused > 0 { Done::Waiting } else { Done::Clean })
 }

@@ -22,6 +22,9 @@ pub struct Run {
     /// Business day to close; yesterday in the company's zone by default
     #[arg(long, value_name = "DAY")]
     business_day: Option<chrono::NaiveDate>,
+    /// Close a day that is still to come
+    #[arg(long)]
+    ahead: bool,
     /// Only these stages
     #[arg(long, value_delimiter = ',', value_name = "S,..")]
     steps: Vec<String>,
@@ -52,10 +55,16 @@ fn stages(words: &[String]) -> Result<Vec<Stage>, Failure> {
 }
 
 pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
-    if !command.dry_run {
-        load::agreements(&app.runtime).await?;
-    }
     let business_day = command.business_day.unwrap_or_else(|| app.previous_day());
+    let today = app.today();
+    if business_day > today && !command.ahead {
+        return Err(Failure::Use(format!(
+            "{business_day} is still to come, today is {today}: its periods are not over. Close it all the same with --ahead"
+        )));
+    }
+    if !command.dry_run {
+        load::agreements(&app.runtime, business_day).await?;
+    }
     let schedule = app.runtime.workspace.schedule(&command.job);
     let scheduled = schedule.map(|s| s.schedule.steps.iter().map(|step| step.word().to_owned()).collect::<Vec<_>>());
     // A part of a job does not close the day: under the job's own key it would keep the scheduler
@@ -97,7 +106,11 @@ pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
         return Err(Failure::Failed(anyhow::anyhow!("another run is being executed; start it again when that one is done")));
     };
     print(&outcome, app.json);
-    Ok(if outcome.open_exceptions > 0 || outcome.waiting_settlements > 0 { Done::Waiting } else { Done::Clean })
+    if outcome.run.state == "failed" {
+        return Err(Failure::Failed(anyhow::anyhow!("{}", outcome.run.error.unwrap_or_default())));
+    }
+    let waits = outcome.open_exceptions > 0 || outcome.waiting_settlements > 0 || outcome.waiting_agreements > 0;
+    Ok(if waits { Done::Waiting } else { Done::Clean })
 }
 
 /// Ctrl-C, or SIGTERM as a service manager sends it.
@@ -162,6 +175,9 @@ fn print(outcome: &RunOutcome, json: bool) {
     print_stages(&outcome.stages);
     if outcome.open_exceptions > 0 {
         println!("{} open exceptions: rebated exception list", outcome.open_exceptions);
+    }
+    if outcome.waiting_agreements > 0 {
+        println!("{} agreement versions wait for approval: rebated agreement list", outcome.waiting_agreements);
     }
     if outcome.waiting_settlements > 0 {
         println!("{} settlements wait for approval: rebated settlement list", outcome.waiting_settlements);

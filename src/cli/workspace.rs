@@ -1,13 +1,19 @@
 //! `init`, `check`, `config show`.
 
-use super::app::{Failure, load_workspace, overrides, workspace_dir};
+use super::app::{Failure, load_workspace, overrides, runtime, workspace_dir};
 use super::output::{Table, print_json};
 use super::{Done, Global};
+use crate::clock::Clock;
 use crate::config::check::{Further, check_workspace, render};
 use crate::config::init::{InitError, write_workspace};
 use crate::config::{ConnectorConfig, LookupText, MappingFile, Workspace};
+use crate::core::agreement::AgreementVersion;
 use crate::core::problem::{Place, Problem, Problems};
 use crate::drivers::Driver;
+use crate::pipeline::{LogProgress, doubts, load};
+use crate::store::{Store, latest_version};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::mapping::{LookupFile, Mapping, testcase};
 use clap::{Args, Subcommand};
@@ -102,9 +108,50 @@ async fn try_connectors(workspace: &Workspace) -> Vec<Problem> {
     problems
 }
 
+/// How long `check` waits for a database server: it is there to be looked at, not needed.
+const STORE_WAIT: Duration = Duration::from_secs(3);
+
+/// What only the store can tell of the agreement files: a version in force that was changed in place, a
+/// hole in the versions, names that nobody knows. Without a store of this program's version there is
+/// nothing to compare with.
+async fn ask_store(global: &Global) -> Result<Option<Vec<Problem>>, Failure> {
+    let workspace = load_workspace(global)?;
+    let url = workspace.store_url();
+    let file =
+        url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//").split('?').next().unwrap_or_default().to_owned());
+    if file.is_some_and(|file| !Path::new(&file).is_file()) {
+        return Ok(None);
+    }
+    let Ok(Ok(store)) = tokio::time::timeout(STORE_WAIT, Store::connect(&url)).await else { return Ok(None) };
+    if store.schema_version().await? != Some(latest_version()) {
+        return Ok(None);
+    }
+    let runtime = runtime(workspace, store, Clock::System, Arc::new(LogProgress));
+    let mut problems = load::refusals(&runtime).await?;
+    let files = &runtime.workspace.agreements;
+    let mut tx = runtime.store.read().await?;
+    for doubt in doubts::of_agreements(&mut tx, files.iter().map(|(version, _)| version.clone()).collect()).await? {
+        let of = |v: &AgreementVersion| format!("{} version {}", v.id, v.version) == doubt.subject;
+        let place = files.iter().find(|(version, _)| of(version)).map_or(&doubt.subject, |(_, file)| &file.path);
+        problems.push(
+            Problem::new(&doubt.code, doubt.message).at(Place::source(place.as_str())).help(doubt.help.unwrap_or_default()),
+        );
+    }
+    drop(tx);
+    runtime.store.close().await;
+    Ok(Some(problems))
+}
+
 pub async fn check(command: Check, global: &Global) -> Result<Done, Failure> {
     let mut deeper = Deeper::default();
     let mut report = check_workspace(&workspace_dir(global), &overrides(global), &mut deeper);
+    let mut against = "no store to compare with";
+    if report.problems.is_empty()
+        && let Some(found) = ask_store(global).await?
+    {
+        report.problems = found;
+        against = "compared with the store";
+    }
     if command.online && report.problems.is_empty() {
         report.problems = try_connectors(&load_workspace(global)?).await;
     }
@@ -115,9 +162,13 @@ pub async fn check(command: Check, global: &Global) -> Result<Done, Failure> {
     if global.json {
         print_json(&serde_json::json!({ "files": report.files, "problems": report.problems, "mapping_tests": tests }));
     } else if report.problems.is_empty() {
-        println!("{}: {} files, no problems; {tests} mapping tests passed", workspace_dir(global).display(), report.files.len());
+        println!(
+            "{}: {} files, no problems; {tests} mapping tests passed; {against}",
+            workspace_dir(global).display(),
+            report.files.len()
+        );
     } else {
-        print!("{}", render(&report.problems));
+        println!("{}", render(&report.problems).trim_end());
     }
     Ok(if report.problems.is_empty() { Done::Clean } else { Done::Waiting })
 }

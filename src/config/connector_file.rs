@@ -142,6 +142,12 @@ static FILES_FEED: Shape = Shape::new(
         Key::new("settle", Kind::Duration, "how long size and time have to stand still before a file is taken").default("2s"),
         Key::new("unfinished", Kind::List(&Kind::Name), "endings that mark a file still being written")
             .default(".tmp, .part, .partial, .filepart, .crdownload"),
+        Key::new(
+            "line_end",
+            Kind::Word(&["required", "optional"]),
+            "whether the last row of a CSV file must have its line end; without one it may have been cut off",
+        )
+        .default("required"),
         Key::new("done", Kind::Name, "folder inside the feed's folder for taken files").default("done"),
         Key::new("failed", Kind::Name, "folder inside the feed's folder for refused files").default("failed"),
     ],

@@ -86,6 +86,11 @@ pub fn write_workspace(dir: &Path, connectors: &[String]) -> Result<Vec<String>,
     for (path, text) in &files {
         write_new(&dir.join(path), text)?;
     }
+    // A folder that is not there is an error for whoever reads it: it may be a share that is not mounted.
+    for folder in connectors.iter().filter_map(|name| shipped.iter().find(|s| s.name == name)).flat_map(|c| folders_of(c.text)) {
+        let folder = dir.join(folder);
+        std::fs::create_dir_all(&folder).map_err(|source| InitError::Io { path: folder, source })?;
+    }
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }
 
@@ -95,6 +100,13 @@ fn used_mappings(connector: &Shipped) -> Vec<Shipped> {
         .into_iter()
         .filter(|m| !m.name.starts_with("canonical-") && connector.text.contains(&format!("\"{}\"", m.name)))
         .collect()
+}
+
+/// Folders inside the workspace that a connector reads and writes.
+fn folders_of(text: &str) -> Vec<String> {
+    let values =
+        text.lines().filter_map(|line| line.trim().strip_prefix("folder")?.trim_start().strip_prefix('=')?.split('"').nth(1));
+    values.filter(|folder| !folder.starts_with('/') && !folder.contains("..")).map(str::to_owned).collect()
 }
 
 /// Names in `${NAME}`.

@@ -177,7 +177,11 @@ enum Lookup {
     Other,
 }
 
-/// The key that a variable sets. Variables that start with no section's name are somebody else's.
+/// Variables that the program reads itself, and beginnings of those of its tests and benches.
+const OWN_VARIABLES: [&str; 8] = ["WORKSPACE", "TOKEN", "LOG", "LOG_FORMAT", "KILL_AT", "TEST_", "TESTS_", "BENCH_"];
+
+/// The key that a variable sets. One that starts with no section's name, and looks like no key, is
+/// somebody else's.
 fn path_of(variable: &str) -> Lookup {
     let name = |path: &[&str]| format!("REBATED_{}", path.join("_").to_uppercase());
     let all = leaves();
@@ -186,7 +190,14 @@ fn path_of(variable: &str) -> Lookup {
         return Lookup::Key(path.clone());
     }
     if !REBATED.keys.iter().any(|k| wanted.starts_with(&format!("{}_", name(&[k.name])))) {
-        return Lookup::Other;
+        // Without what they all begin with, which would make everything look alike.
+        let bare = wanted.trim_start_matches("REBATED_");
+        let own = OWN_VARIABLES.iter().any(|known| bare == *known || (known.ends_with('_') && bare.starts_with(known)));
+        let keys: Vec<String> = all.iter().map(|p| p.join("_").to_uppercase()).collect();
+        return match nearest(bare, keys.iter().map(String::as_str)).filter(|_| !own) {
+            Some(near) => Lookup::Unknown(Some(format!("REBATED_{near}"))),
+            None => Lookup::Other,
+        };
     }
     let names: Vec<_> = all.iter().map(|p| name(p)).collect();
     Lookup::Unknown(nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned))

@@ -121,36 +121,52 @@ pub fn parse(
 }
 
 fn build(name: &str, shipped: bool, company_zone: Tz, root: Section<'_>, problems: &mut Problems) -> Option<ScheduleFile> {
-    let zone = match root.text("timezone") {
-        Some(zone) => zone.parse().ok()?,
-        // A zone that was refused leaves the other checks possible.
-        None => company_zone,
+    // Whatever else was refused, the rest is looked at: all problems come at once.
+    let zone: Option<Tz> = match root.text("timezone") {
+        Some(zone) => zone.parse().ok(),
+        None => Some(company_zone),
     };
     let notify = root.table("notify");
     let notify = notify.map_or_else(|| Some(Notify::default()), |table| read_notify(table, problems));
     let statements = match root.table("statements") {
-        Some(table) => Some(table.word("on", |w| (w == "month-end").then_some(StatementsOn::MonthEnd))?),
-        None => None,
+        Some(table) => table.word("on", |w| (w == "month-end").then_some(StatementsOn::MonthEnd)).map(Some),
+        None => Some(None),
     };
-    let steps: Option<Vec<Step>> = root.texts("steps").into_iter().map(|s| s.parse().ok()).collect();
+    let written = root.texts("steps");
+    let mut steps: Vec<Step> = written.iter().filter_map(|s| s.parse().ok()).collect();
+    let all_steps = steps.len() == written.len();
+    if steps.is_empty() && !written.is_empty() {
+        steps.push(Step::Pull);
+    }
+    let business_day =
+        root.word("business_day", |w| Some(if w == "same" { BusinessDayRule::Same } else { BusinessDayRule::Previous }));
+    let missed = root.word("missed", |w| match w {
+        "run-once" => Some(Missed::RunOnce),
+        "skip" => Some(Missed::Skip),
+        _ => Some(Missed::CatchUp),
+    });
+    let overlap = root.word("overlap", |w| Some(if w == "skip" { Overlap::Skip } else { Overlap::Queue }));
     let cron = root.text("cron")?;
     let schedule = Schedule::new(
         name,
         cron,
-        zone,
-        root.word("business_day", |w| Some(if w == "same" { BusinessDayRule::Same } else { BusinessDayRule::Previous }))?,
-        &steps?,
-        root.word("missed", |w| match w {
-            "run-once" => Some(Missed::RunOnce),
-            "skip" => Some(Missed::Skip),
-            _ => Some(Missed::CatchUp),
-        })?,
-        root.word("overlap", |w| Some(if w == "skip" { Overlap::Skip } else { Overlap::Queue }))?,
+        zone.unwrap_or(company_zone),
+        business_day.unwrap_or(BusinessDayRule::Previous),
+        &steps,
+        missed.unwrap_or(Missed::CatchUp),
+        overlap.unwrap_or(Overlap::Queue),
     );
+    let whole = all_steps && zone.is_some() && business_day.is_some() && missed.is_some() && overlap.is_some();
     match schedule {
-        Ok(schedule) => {
-            Some(ScheduleFile { name: name.to_owned(), shipped, schedule, cron: cron.to_owned(), statements, notify: notify? })
-        }
+        Ok(schedule) if whole => Some(ScheduleFile {
+            name: name.to_owned(),
+            shipped,
+            schedule,
+            cron: cron.to_owned(),
+            statements: statements?,
+            notify: notify?,
+        }),
+        Ok(_) => None,
         Err(problem) => {
             let key = if problem.code == "no-steps" { "steps" } else { "cron" };
             let help =
@@ -172,6 +188,13 @@ fn read_notify(table: Section<'_>, problems: &mut Problems) -> Option<Notify> {
         );
     }
     let webhook = table.text("webhook");
+    if webhook.is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+        problems.push(
+            table
+                .problem("bad-url", "webhook", "`webhook` is not an address of the web")
+                .help("write https://..., or a reference to a variable that holds it"),
+        );
+    }
     if mail.is_empty() && !table.has("webhook") {
         problems.push(
             table

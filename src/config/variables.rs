@@ -93,9 +93,10 @@ impl Variables {
     /// Puts the references of one text in.
     ///
     /// # Errors
-    /// `unknown-variable`, `bad-reference`, `secret-unreadable`, without place.
-    pub fn substitute(&self, written: &str) -> Result<Text, Problem> {
+    /// `unknown-variable`, `bad-reference`, `secret-unreadable`, without place: one for each reference.
+    pub fn substitute(&self, written: &str) -> Result<Text, Problems> {
         let mut text = Text::plain("");
+        let mut problems = Problems::default();
         let mut push = |value: &str, secret: bool| {
             text.value.push_str(value);
             text.shown.push_str(if secret { MASK } else { value });
@@ -108,9 +109,14 @@ impl Variables {
                 push("${", false);
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("${") {
-                let Some(end) = after.find('}') else { return Err(bad_reference(after)) };
-                let (value, secret) = self.value(&after[..end])?;
-                push(&value, secret);
+                let Some(end) = after.find('}') else {
+                    problems.push(bad_reference(after));
+                    return Err(problems);
+                };
+                match self.value(&after[..end]) {
+                    Ok((value, secret)) => push(&value, secret),
+                    Err(problem) => problems.push(problem),
+                }
                 rest = &after[end + 1..];
             } else {
                 push("$", false);
@@ -119,7 +125,7 @@ impl Variables {
         }
         push(rest, false);
         text.shown = mask_url(&text.shown);
-        Ok(text)
+        problems.into_result(text)
     }
 
     /// Puts variables into every text of a file, and refuses secrets that are written out.
@@ -136,7 +142,7 @@ impl Variables {
                 }
                 *text = new;
             }
-            Err(problem) => problems.push(problem.at(place)),
+            Err(found) => problems.0.extend(found.0.into_iter().map(|problem| problem.at(place.clone()))),
         }
     }
 }
@@ -240,9 +246,11 @@ mod tests {
         assert_eq!(text.value, "smtps://user:canary-1@mail.example:465");
         assert_eq!(text.shown, "smtps://user:***@mail.example:465");
         assert_eq!(variables().substitute("$${HOST} costs $5").unwrap().value, "${HOST} costs $5");
-        assert_eq!(variables().substitute("${NOPE}").unwrap_err().code, "unknown-variable");
-        assert_eq!(variables().substitute("${HOST").unwrap_err().code, "bad-reference");
-        assert_eq!(variables().substitute("${credential:x}").unwrap_err().code, "secret-unreadable");
+        assert_eq!(variables().substitute("${NOPE}").unwrap_err().0[0].code, "unknown-variable");
+        let both = variables().substitute("${NOPE}/${HOST}/${NOR_THIS}").unwrap_err();
+        assert_eq!(both.0.len(), 2, "{both}");
+        assert_eq!(variables().substitute("${HOST").unwrap_err().0[0].code, "bad-reference");
+        assert_eq!(variables().substitute("${credential:x}").unwrap_err().0[0].code, "secret-unreadable");
         assert!(!format!("{text:?}").contains("canary"), "{text:?}");
     }
 
@@ -257,7 +265,7 @@ mod tests {
     fn a_credential_cannot_leave_its_folder() {
         let given = [("CREDENTIALS_DIRECTORY".to_owned(), "/etc".to_owned())];
         let variables = Variables::given(given, Path::new("/nowhere"));
-        assert_eq!(variables.substitute("${credential:../passwd}").unwrap_err().code, "bad-reference");
+        assert_eq!(variables.substitute("${credential:../passwd}").unwrap_err().0[0].code, "bad-reference");
     }
 
     #[test]

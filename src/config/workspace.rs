@@ -1,7 +1,8 @@
 //! A workspace: every file of a folder, read and checked at once.
 //!
 //! Not here: what mappings compile to (`mapping`), what drivers make of their tables (`drivers`).
-//! Invariant: a workspace exists only when no file of it has a problem.
+//! Invariant: a workspace exists only when no file of it has a problem; for a run, agreement files
+//! that have one are set aside.
 
 use crate::config::connector_file::{self, ConnectorConfig};
 use crate::config::layers::{self, Shown};
@@ -40,6 +41,8 @@ pub struct Workspace {
     pub files: Vec<FileHash>,
     /// Every value of the configuration with its origin.
     pub shown: Vec<Shown>,
+    /// Problems of agreement files that were set aside; empty unless loaded for a run.
+    pub set_aside: Problems,
 }
 
 /// Where an agreement was written.
@@ -88,6 +91,9 @@ pub struct FileHash {
     pub sha256: String,
 }
 
+/// How paths of agreement files begin.
+const AGREEMENT_FOLDER: &str = "agreements/";
+
 impl Workspace {
     /// Loads every file of a workspace. `flags` are keys of `rebated.toml` (`store.url`) with the
     /// values that the command line gives them.
@@ -104,6 +110,25 @@ impl Workspace {
     /// Every problem of every file.
     pub fn load_with(dir: &Path, flags: &[(String, String)], variables: &Variables) -> Result<Self, Problems> {
         let (parts, problems) = Parts::read(dir, flags, variables);
+        Self::of(dir, parts, problems, Problems::default())
+    }
+
+    /// Loads a workspace for a run. An agreement file with a problem is set aside, with whatever else
+    /// is written of the same agreement: what is in force goes on, for everybody.
+    ///
+    /// # Errors
+    /// Every problem of every other file.
+    pub fn load_for_run(dir: &Path, flags: &[(String, String)]) -> Result<Self, Problems> {
+        let (mut parts, problems) = Parts::read(dir, flags, &Variables::of_process(dir));
+        let of_agreement = |p: &Problem| p.place.as_ref().is_some_and(|place| place.source.starts_with(AGREEMENT_FOLDER));
+        let (aside, others): (Vec<_>, Vec<_>) = problems.0.into_iter().partition(of_agreement);
+        let named = |path: &str| aside.iter().any(|p| p.place.as_ref().is_some_and(|place| &*place.source == path));
+        let ids: Vec<String> = parts.agreements.iter().filter(|(_, file)| named(&file.path)).map(|(v, _)| v.id.clone()).collect();
+        parts.agreements.retain(|(version, _)| !ids.contains(&version.id));
+        Self::of(dir, parts, Problems(others), Problems(aside))
+    }
+
+    fn of(dir: &Path, parts: Parts, problems: Problems, set_aside: Problems) -> Result<Self, Problems> {
         match parts.config {
             Some((config, shown)) if problems.0.is_empty() => Ok(Self {
                 dir: dir.to_owned(),
@@ -115,6 +140,7 @@ impl Workspace {
                 agreements: parts.agreements,
                 files: parts.files,
                 shown,
+                set_aside,
             }),
             _ => Err(problems),
         }

@@ -2,7 +2,8 @@
 //!
 //! A draft is what a mapping or a canonical table gives: typed and exact, but its codes still name
 //! things by text; `pipeline::normalize` and `import` resolve them. Text is trimmed and never
-//! empty inside an `Option`. An empty list or `None` means the source did not tell.
+//! empty inside an `Option`. An empty list or `None` means the source did not tell, unless it named the
+//! column and left it empty (`told_empty`).
 
 use crate::core::agreement::words;
 use crate::core::line::DraftLine;
@@ -115,6 +116,9 @@ pub struct DraftPartner {
     pub payout_routing: Option<String>,
     /// Kept attributes, without the `attributes.` prefix.
     pub attributes: BTreeMap<String, String>,
+    /// Columns that the source named and left empty: what they held before is gone from `valid_from` on.
+    #[serde(default)]
+    pub told_empty: Vec<String>,
     /// Where it came from.
     pub place: Place,
 }
@@ -144,6 +148,9 @@ pub struct DraftItem {
     pub replaced_on: Option<NaiveDate>,
     /// Kept attributes.
     pub attributes: BTreeMap<String, String>,
+    /// Columns that the source named and left empty: what they held before is gone from `valid_from` on.
+    #[serde(default)]
+    pub told_empty: Vec<String>,
     /// Where it came from.
     pub place: Place,
 }

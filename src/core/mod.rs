@@ -24,3 +24,4 @@ pub mod statement;
 pub mod statement_input;
 pub mod statement_recipe;
 pub mod terms;
+pub mod visible;

@@ -53,6 +53,14 @@ pub const REFERENCE_PREFIX: &str = "RBT-";
 const REFERENCE_CHARS: usize = 12;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
+/// The reference that a text of another system is, in our writing: `RBT-` and 12 base-32 characters,
+/// whatever the case. `None` for every other text.
+pub fn own_reference(text: &str) -> Option<String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let rest = upper.strip_prefix(REFERENCE_PREFIX)?;
+    (rest.len() == REFERENCE_CHARS && rest.bytes().all(|b| BASE32.contains(&b))).then_some(upper)
+}
+
 fn feed(hash: &mut Sha256, field: &[u8]) {
     hash.update((field.len() as u64).to_be_bytes());
     hash.update(field);

@@ -458,6 +458,11 @@ fn place(row: &MailRow) -> Place {
         .at_path(row.contact.clone())
 }
 
+/// Whether a partner's contact is an address that a mail could go to.
+pub fn is_address(text: &str) -> bool {
+    crate::delivery::mail::message::mailbox(text).is_ok()
+}
+
 /// The bare address of `name <address>`.
 fn address_of(text: &str) -> String {
     crate::delivery::mail::message::mailbox(text).map_or_else(|_| text.to_owned(), |m| m.email.to_string())

@@ -29,6 +29,10 @@ struct FeedTable {
     #[serde(default)]
     #[allow(dead_code)]
     authority: Option<String>,
+    /// The pipeline's business too.
+    #[serde(default)]
+    #[allow(dead_code)]
+    line_end: Option<String>,
     /// Folder, relative to the workspace or absolute.
     folder: PathBuf,
     /// File names wanted: `*` and `?` as usual, several by comma.

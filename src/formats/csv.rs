@@ -16,6 +16,14 @@ const CHUNK: usize = 256 * 1024;
 /// Longest record; a longer one is a quote left open or not a table at all.
 const LONGEST_RECORD: usize = 16 * 1024 * 1024;
 
+/// How to mend a file without its last line end.
+const CUT_OFF: &str = "it may have been cut off: deliver it again as a whole, with a line end after the last row; \
+    a feed whose files really end without one says `line_end = \"optional\"`";
+
+fn place(source: &Arc<str>, line: u32) -> Place {
+    Place::source(Arc::clone(source)).at_line(line)
+}
+
 /// One record: its fields as text.
 pub(crate) struct Row<'a> {
     text: &'a str,
@@ -60,6 +68,8 @@ struct Raw {
     length: usize,
     /// Length with its line end.
     taken: usize,
+    /// Whether it has one.
+    ended: bool,
     quoted: bool,
     lines: u32,
 }
@@ -135,7 +145,7 @@ impl Cutter<'_> {
                     continue;
                 }
                 let length = if at > 0 && bytes[at - 1] == b'\r' { at - 1 } else { at };
-                return Ok(Some(Raw { length, taken: at + 1, quoted, lines }));
+                return Ok(Some(Raw { length, taken: at + 1, ended: true, quoted, lines }));
             }
             from = bytes.len();
             if !self.fill()? {
@@ -149,8 +159,9 @@ impl Cutter<'_> {
                 if rest == 0 {
                     return Ok(None);
                 }
-                let length = if self.buffer.ends_with(b"\r") { rest - 1 } else { rest };
-                return Ok(Some(Raw { length, taken: rest, quoted, lines }));
+                let ended = self.buffer.ends_with(b"\r");
+                let length = if ended { rest - 1 } else { rest };
+                return Ok(Some(Raw { length, taken: rest, ended, quoted, lines }));
             }
         }
     }
@@ -229,6 +240,7 @@ fn cut(options: &CsvOptions, input: &mut dyn Read, source: &Arc<str>, sink: &mut
             .into());
     }
     let mut skip = options.skip_lines;
+    let mut first = true;
     let (mut text, mut ends) = (String::new(), Vec::new());
     while let Some(raw) = cutter.next()? {
         let line = cutter.line;
@@ -241,6 +253,19 @@ fn cut(options: &CsvOptions, input: &mut dyn Read, source: &Arc<str>, sink: &mut
         }
         if bytes.is_empty() {
             continue;
+        }
+        let unfinished = options.line_end_required && !raw.ended;
+        if unfinished && std::mem::take(&mut first) {
+            return Err(Problem::new("truncated", "the file ends inside its first row")
+                .at(place(source, line))
+                .help(CUT_OFF)
+                .into());
+        }
+        first = false;
+        if unfinished {
+            let message = "the file ends inside this row: no line end follows it";
+            let _ = sink(Err(Problem::new("unfinished-row", message).at(place(source, line)).help(CUT_OFF)))?;
+            return Ok(());
         }
         let record = match std::str::from_utf8(bytes) {
             Ok(record) => record,

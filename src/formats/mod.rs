@@ -49,11 +49,14 @@ pub struct CsvOptions {
     pub header: bool,
     /// Lines before the header that are not part of the table.
     pub skip_lines: u32,
+    /// Whether the last row must end with a line end: without one it may have been cut off. What is
+    /// delivered needs it; a text in a file of ours does not.
+    pub line_end_required: bool,
 }
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self { separator: b',', encoding: "utf-8".to_owned(), header: true, skip_lines: 0 }
+        Self { separator: b',', encoding: "utf-8".to_owned(), header: true, skip_lines: 0, line_end_required: false }
     }
 }
 

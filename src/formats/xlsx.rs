@@ -12,6 +12,37 @@ use std::sync::Arc;
 
 /// Largest file; a spreadsheet is read as a whole.
 const LARGEST: u64 = 64 * 1024 * 1024;
+/// Most bytes that a file may unpack to: a small one may hold a thousand times its size.
+const MOST_UNPACKED: u64 = 256 * 1024 * 1024;
+/// Most cells between the first and the last one of a sheet, empty ones included.
+const MOST_CELLS: u64 = 8_000_000;
+
+/// Whether the parts of an archive unpack to more than is read. What the archive says of itself is not
+/// trusted: they are unpacked, and thrown away.
+fn unpacks_too_large(bytes: &[u8]) -> Result<bool, zip::result::ZipError> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes))?;
+    let mut left = MOST_UNPACKED;
+    for index in 0..archive.len() {
+        let part = archive.by_index(index)?;
+        left = left.saturating_sub(std::io::copy(&mut part.take(left + 1), &mut std::io::sink())?);
+        if left == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Number of cells of a sheet between its first and its last one, without holding any.
+fn extent(workbook: &mut Xlsx<Cursor<Vec<u8>>>, sheet: &str) -> Result<u64, calamine::XlsxError> {
+    let mut cells = workbook.worksheet_cells_reader(sheet)?;
+    let mut corners: Option<((u32, u32), (u32, u32))> = None;
+    while let Some(cell) = cells.next_cell()? {
+        let (row, column) = cell.get_position();
+        let (first, last) = corners.unwrap_or(((row, column), (row, column)));
+        corners = Some(((first.0.min(row), first.1.min(column)), (last.0.max(row), last.1.max(column))));
+    }
+    Ok(corners.map_or(0, |(first, last)| u64::from(last.0 - first.0 + 1) * u64::from(last.1 - first.1 + 1)))
+}
 
 /// Text of a binary number as a spreadsheet shows it: 15 significant digits. A number with more
 /// digits than that before the point has lost some: it keeps its exponent (`4.01E+15`), so that it is
@@ -94,6 +125,12 @@ pub(crate) fn read(
         return Err(Problem::new("too-large", "the spreadsheet is larger than 64 MiB").at(place).help("export it as CSV").into());
     }
     let refuse = |message: String| Problem::new("wrong-format", message).at(place.clone());
+    let too_large = |message: String| Problem::new("too-large", message).at(place.clone()).help("export it as CSV");
+    match unpacks_too_large(&bytes) {
+        Ok(false) => {}
+        Ok(true) => return Err(too_large(format!("the spreadsheet unpacks to more than {} MiB", MOST_UNPACKED >> 20)).into()),
+        Err(error) => return Err(refuse(format!("not a spreadsheet: {error}")).into()),
+    }
     let mut workbook: Xlsx<_> = open_workbook_from_rs(Cursor::new(bytes))
         .map_err(|error: calamine::XlsxError| refuse(format!("not a spreadsheet: {error}")))?;
     let names = workbook.sheet_names();
@@ -103,7 +140,12 @@ pub(crate) fn read(
         })?,
         None => names.first().ok_or_else(|| refuse("there is no sheet".to_owned()))?,
     };
-    let range = workbook.worksheet_range(name).map_err(|error| refuse(format!("the sheet cannot be read: {error}")))?;
+    let name = name.clone();
+    let cells = extent(&mut workbook, &name).map_err(|error| refuse(format!("the sheet cannot be read: {error}")))?;
+    if cells > MOST_CELLS {
+        return Err(too_large(format!("the sheet spans {cells} cells, of which at most {MOST_CELLS} are read")).into());
+    }
+    let range = workbook.worksheet_range(&name).map_err(|error| refuse(format!("the sheet cannot be read: {error}")))?;
     let first_row = range.start().map_or(0, |(row, _)| row);
     let mut columns: Option<Vec<String>> = None;
     for (index, row) in range.rows().enumerate() {

@@ -165,6 +165,7 @@ impl Mapping {
             let mut taken = field.take(levels, &self.expressions, context);
             match taken.value.clone() {
                 Ok(Some(text)) => fill(&mut filling, &field.target, &text),
+                Ok(None) if field.is_told(levels) => fill(&mut filling, &field.target, ""),
                 Ok(None) => {}
                 Err(fault) => filling.fault(&field.target.name(), taken.raw.as_deref(), fault),
             }

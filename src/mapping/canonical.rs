@@ -129,17 +129,20 @@ fn missing_columns<R: Row>(names: &[String], place: &Place) -> Vec<Problem> {
 pub(crate) struct Filling<R: Row> {
     row: R,
     seen: u64,
+    /// Columns that were there and held nothing.
+    empty: u64,
     faults: Vec<(String, Option<String>, Fault)>,
 }
 
 impl<R: Row> Filling<R> {
     pub(crate) fn new(place: Place) -> Self {
-        Self { row: R::blank(place), seen: 0, faults: Vec::new() }
+        Self { row: R::blank(place), seen: 0, empty: 0, faults: Vec::new() }
     }
-    /// Fills a column; blank text leaves it unfilled.
+    /// Fills a column; blank text says that the source has nothing there.
     pub(crate) fn column(&mut self, index: usize, text: &str) {
         let text = text.trim();
         if text.is_empty() {
+            self.empty |= 1 << index;
             return;
         }
         let column = &R::COLUMNS[index];
@@ -183,6 +186,11 @@ impl<R: Row> Filling<R> {
             let mut faults = Vec::new();
             self.row.check(self.seen, &mut faults);
             self.faults.extend(faults.into_iter().map(|(field, fault)| (field.to_owned(), None, fault)));
+        }
+        let empty = self.empty & !self.seen;
+        if empty != 0 {
+            let columns = R::COLUMNS.iter().enumerate().filter(|(index, _)| empty & (1 << index) != 0);
+            self.row.told_empty(columns.map(|(_, column)| column.name.to_owned()).collect());
         }
         if self.faults.is_empty() { Ok(self.row.draft()) } else { Err(self.faults) }
     }

@@ -7,7 +7,7 @@ use crate::core::problem::{Place, Problem, Problems};
 use crate::formats::{CsvOptions, Format};
 use crate::mapping::canonical::columns;
 use crate::mapping::expression::Expressions;
-use crate::mapping::field::{FieldPlan, Target, has_signs};
+use crate::mapping::field::{FieldPlan, Origin, Target, has_signs};
 use crate::mapping::lookup::{Lookup, LookupFile};
 use crate::mapping::path::{Path, RowsPath};
 use crate::mapping::shape::MAPPING;
@@ -63,11 +63,12 @@ impl Mapping {
             shared.path_result(compiled, root.place("rows"))
         });
         shared.depth = rows.as_ref().map_or(0, RowsPath::depth);
-        let fields = shared.fields(root.entries("fields"));
+        let mut fields = shared.fields(root.entries("fields"));
         let canonical = root.flag("canonical") == Some(true);
         if canonical {
             shared.only_canonical(&root);
         } else {
+            shared.position_as_line(&mut fields, &root);
             shared.required_fields(&fields, &root);
         }
         let rules = root.tables("rules").into_iter().filter_map(|section| shared.rule(section)).collect();
@@ -207,6 +208,7 @@ impl Shared<'_> {
                 encoding,
                 header: section.flag("header") != Some(false),
                 skip_lines: section.integer("skip_lines").and_then(|lines| u32::try_from(lines).ok()).unwrap_or(0),
+                line_end_required: false,
             },
             sheet: section.text("sheet").map(str::to_owned),
             records: section.text("records").map(str::to_owned),
@@ -222,6 +224,17 @@ impl Shared<'_> {
                     .help("take it out, or leave `canonical` out and map every field");
                 self.problems.push(problem);
             }
+        }
+    }
+
+    /// A row of a list that has no number of its own has its place in the list.
+    fn position_as_line(&mut self, fields: &mut Vec<FieldPlan>, root: &Section<'_>) {
+        let told = root.entries("fields").iter().any(|entry| entry.key == "line_number");
+        if self.table != Table::Lines || self.depth == 0 || told {
+            return;
+        }
+        if let (Some(target), Ok(position)) = (self.target("line_number", root.place("fields")), Path::parse("#")) {
+            fields.push(FieldPlan { target, origin: Origin::First(vec![position]), ..FieldPlan::default() });
         }
     }
 

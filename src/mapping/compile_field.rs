@@ -15,6 +15,10 @@ use crate::mapping::transform::{DateFormat, TextSteps};
 use crate::mapping::value::Fault;
 use std::sync::Arc;
 
+/// Lookups that need no file: codes of the master data. A code is resolved when its row is taken, with
+/// its aliases, and one that is not known waits there with an exception.
+const MASTER_DATA: [&str; 3] = ["partners", "items", "units"];
+
 impl Shared<'_> {
     /// The column or attribute that a field name means.
     pub(super) fn target(&mut self, name: &str, place: Place) -> Option<Target> {
@@ -294,6 +298,9 @@ impl Shared<'_> {
             return Some(Arc::clone(known));
         }
         let Some(file) = (self.source)(name) else {
+            if MASTER_DATA.contains(&name) {
+                return None;
+            }
             let problem = Problem::new("unknown-lookup", format!("there is no lookup `{name}`"))
                 .at(place)
                 .help(format!("add mappings/lookups/{name}.csv with the columns from,to"));

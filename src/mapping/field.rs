@@ -175,6 +175,16 @@ impl FieldPlan {
         }
     }
 
+    /// Whether the record speaks of this field at all, be it with nothing in it.
+    pub(crate) fn is_told(&self, levels: &Levels<'_>) -> bool {
+        match &self.origin {
+            Origin::First(paths) | Origin::Joined(paths, _) => paths.iter().any(|path| levels.tells(path)),
+            Origin::Template(pieces) => pieces.iter().any(|piece| matches!(piece, Piece::Path(path) if levels.tells(path))),
+            Origin::Const(_) | Origin::Expression(_) => true,
+            Origin::Nowhere => false,
+        }
+    }
+
     fn fallback(&self, context: &Context) -> Option<String> {
         self.default.as_deref().and_then(|text| self.company_value(text, context)).filter(|text| !text.is_empty())
     }

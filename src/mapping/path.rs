@@ -85,6 +85,11 @@ impl Path {
         }
         walk(node, &self.segments)
     }
+    /// Whether the record speaks of the value: it has it, if only as `null`, or has nothing on the way to it.
+    fn is_told(&self, node: &Node) -> bool {
+        self.resolve(node).is_some()
+            || (1..self.segments.len()).any(|length| matches!(walk(node, &self.segments[..length]), Some(Node::Null)))
+    }
 }
 
 fn walk<'a>(mut node: &'a Node, segments: &[Segment]) -> Option<&'a Node> {
@@ -192,6 +197,10 @@ impl<'a> Levels<'a> {
     /// The value of a path; `#` is not a value.
     pub(crate) fn get(&self, path: &Path) -> Option<&'a Node> {
         path.resolve(self.base(path.up)?.0)
+    }
+    /// Whether the record speaks of the value of a path at all.
+    pub(crate) fn tells(&self, path: &Path) -> bool {
+        path.is_position() || self.base(path.up).is_some_and(|base| path.is_told(base.0))
     }
     /// The position from 1 of the row, or of the parent that `^#` names.
     pub(crate) fn position(&self, path: &Path) -> Option<usize> {

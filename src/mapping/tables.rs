@@ -41,6 +41,8 @@ pub(crate) trait Row: Sized + 'static {
     const HEADER: &'static [&'static [&'static str]] = &[];
     fn blank(place: Place) -> Self;
     fn attributes(&mut self) -> Option<&mut BTreeMap<String, String>>;
+    /// Takes note of columns that were named and left empty.
+    fn told_empty(&mut self, _columns: Vec<String>) {}
     /// Rules across columns; `seen` has a bit for each column that was filled.
     fn check(&self, _seen: u64, _faults: &mut RowFaults) {}
     /// Sets the signs that a mapping's document type gives, and takes included tax off.
@@ -198,6 +200,9 @@ table! {
         payout_routing: Code = "Bank code for transfers; a change needs a second person",
     }
     rest {
+        fn told_empty(&mut self, columns: Vec<String>) {
+            self.told_empty = columns;
+        }
         fn check(&self, _seen: u64, faults: &mut RowFaults) {
             if self.merged_into.is_some() != self.merged_on.is_some() {
                 faults.push(("merged_on", Fault::new("missing-value", "a merge needs both `merged_into` and `merged_on`")));
@@ -224,6 +229,9 @@ table! {
         replaced_on: Date = "Day of the renumbering",
     }
     rest {
+        fn told_empty(&mut self, columns: Vec<String>) {
+            self.told_empty = columns;
+        }
         fn check(&self, _seen: u64, faults: &mut RowFaults) {
             if self.replaced_by.is_some() != self.replaced_on.is_some() {
                 faults.push(("replaced_on", Fault::new("missing-value", "a renumbering needs both `replaced_by` and `replaced_on`")));
@@ -244,6 +252,13 @@ table! {
         factor: Factor = "How many `to_unit` are one `from_unit`",
         valid_from: Date = "First day on which it holds",
     }
+    rest {
+        fn check(&self, _seen: u64, faults: &mut RowFaults) {
+            if self.from_unit == self.to_unit && self.factor != Factor::ONE {
+                faults.push(("factor", Fault::new("bad-value", format!("one {} is one {}", self.from_unit, self.to_unit))));
+            }
+        }
+    }
 }
 
 table! {
@@ -259,6 +274,13 @@ table! {
         to_currency: Currency = "Currency converted to",
         date: Date = "Day of the rate",
         rate: Factor = "How much `to_currency` is one `from_currency`",
+    }
+    rest {
+        fn check(&self, _seen: u64, faults: &mut RowFaults) {
+            if self.from_currency == self.to_currency && self.rate != Factor::ONE {
+                faults.push(("rate", Fault::new("bad-value", format!("one {} is one {}", self.from_currency, self.to_currency))));
+            }
+        }
     }
 }
 

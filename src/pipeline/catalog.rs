@@ -16,15 +16,18 @@ pub fn mapping(workspace: &Workspace, name: &str) -> PipelineResult<Option<Mappi
     Ok(Some(Mapping::compile(&file.path, &file.text, &lookups)?))
 }
 
+fn feed_word<'a>(workspace: &'a Workspace, connector: &str, feed: &str, key: &str) -> Option<&'a str> {
+    workspace.connectors.iter().find(|c| c.name == connector)?.feeds.get(feed)?.get(key)?.as_str()
+}
+
+/// Whether the last row of separated text has to end with a line end: one without may have been cut off.
+pub fn line_end_required(workspace: &Workspace, connector: &str, feed: &str) -> bool {
+    feed_word(workspace, connector, feed, "line_end") != Some("optional")
+}
+
 /// Rank of a feed: `authority = "fill-in"` gives way to what the record of truth delivers.
 pub fn source_rank(workspace: &Workspace, connector: &str, feed: &str) -> i64 {
-    let authority = workspace
-        .connectors
-        .iter()
-        .find(|c| c.name == connector)
-        .and_then(|c| c.feeds.get(feed))
-        .and_then(|f| f.get("authority"))
-        .and_then(|a| a.as_str());
+    let authority = feed_word(workspace, connector, feed, "authority");
     if authority == Some("fill-in") { FILL_IN } else { TRUTH }
 }
 

@@ -74,7 +74,7 @@ pub async fn feed(
             run_id: None,
             acknowledge_key: None,
         };
-        let (Ok(id) | Err(id)) = tx.archive(&new, &mut page.bytes.as_slice(), now).await?;
+        let (Ok(id) | Err(id)) = tx.archive_compared(&new, &mut page.bytes.as_slice(), now).await?;
         let Some(meta) = tx.archive_meta(id).await? else { continue };
         let rows = match Reader::open(runtime, &meta)?.rows(runtime, &meta, &page.bytes) {
             Ok(rows) => rows,
@@ -84,6 +84,7 @@ pub async fn feed(
         let rows: Vec<Mapped> = rows.into_iter().filter(|r| matches!(r, Mapped::Row(Draft::Line(_)))).collect();
         let delivery = Delivery {
             archive_id: id,
+            source: None,
             imported: false,
             replay: false,
             compared: true,

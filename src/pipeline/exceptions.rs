@@ -1,8 +1,9 @@
 //! What a person decides on an exception, and what follows from it.
 //!
 //! `waive` or `confirm` says that it is known and accepted: it no longer holds settlements.
-//! `confirm-deletion` of a document that is gone from its source cancels it here. Everything else mends
-//! itself when the cause is mended.
+//! `confirm-deletion` of a document that is gone from its source cancels it here. `release` of one that
+//! bears a reference of our form says that it is a sale, so that it counts. Everything else mends itself
+//! when the cause is mended.
 
 use super::{PipelineError, PipelineResult, Runtime};
 use crate::core::problem::Problem;
@@ -14,10 +15,16 @@ pub const ACTIONS: &[(&str, &[&str])] = &[
     ("confirm", &[]),
     ("keep", &["gone-from-source", "lines-removed", "routes-differ", "merged-partner-history"]),
     ("confirm-deletion", &["gone-from-source"]),
+    ("release", &["unknown-own-reference"]),
 ];
 
 /// Content of a document that a person confirmed as deleted: equal to no delivered one.
 pub const DELETED: &[u8] = b"confirmed as deleted";
+
+/// What a person can do about a code.
+pub fn actions_for(code: &str) -> Vec<&'static str> {
+    ACTIONS.iter().filter(|(_, codes)| codes.is_empty() || codes.contains(&code)).map(|(name, _)| *name).collect()
+}
 
 /// Resolves an exception in the name of a user.
 pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, user: &UserRow) -> PipelineResult<()> {
@@ -29,14 +36,12 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
     let Some(exception) = tx.exception(id).await? else {
         return Err(refuse(format!("there is no exception {id}"), "see `rebated exception list`"));
     };
-    let fits =
-        ACTIONS.iter().any(|(name, codes)| *name == action && (codes.is_empty() || codes.contains(&exception.code.as_str())));
+    let known = actions_for(&exception.code);
+    let fits = known.contains(&action);
     let may = matches!(user.role.as_str(), "admin" | "finance-preparer" | "finance-approver");
     let why = if exception.state != "open" {
         Some(format!("exception {id} is resolved already"))
     } else if !fits {
-        let known: Vec<&str> =
-            ACTIONS.iter().filter(|(_, c)| c.is_empty() || c.contains(&exception.code.as_str())).map(|(n, _)| *n).collect();
         Some(format!("`{action}` is no action for `{}`; there are {}", exception.code, known.join(", ")))
     } else if !may {
         Some(format!("{} ({}) may not resolve exceptions", user.name, user.role))
@@ -65,6 +70,17 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
         tx.put_superseded(document_id, partner_id, &document.head).await?;
         tx.supersede_lines(partner_id, document_id, document.head.version).await?;
         tx.update_document(document_id, &head).await?;
+    }
+    if action == "release"
+        && let Some(document_id) = exception.document_id
+        && let Some(document) = tx.document_by_id(document_id).await?
+    {
+        let mut head = document.head.clone();
+        head.our_reference = None;
+        tx.update_document(document_id, &head).await?;
+        if let Some(partner_id) = head.partner_id {
+            tx.mark_partner(partner_id, &format!("{} was released as a sale", document.identity)).await?;
+        }
     }
     tx.resolve_exception(id, action, reason, &user.name, now).await?;
     tx.audit(now, &user.name, "exception resolve", &subject, "done", &detail).await?;

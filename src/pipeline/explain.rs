@@ -2,12 +2,14 @@
 
 use super::counted;
 use super::figures;
+use super::intake::refused::is_row_of;
 use super::{PipelineResult, Runtime, accrue, settled};
 use crate::core::matching::{Matcher, Outcome};
 use crate::core::number::Micros;
 use crate::core::period::Period;
 use crate::core::problem::Problem;
 use crate::core::receipt::{Receipt, ReceiptHead};
+use crate::store::{ExceptionFilter, Tx};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -107,13 +109,37 @@ pub struct Journey {
     pub verdicts: Vec<LineVerdict>,
 }
 
-/// The journey of the lines of all documents of a number.
+/// The journeys of rows that could not be read: they end at once, in an exception.
+async fn refused(tx: &mut Tx, number: &str, only: Option<&str>) -> PipelineResult<Vec<Journey>> {
+    let rows =
+        tx.exceptions(&ExceptionFilter { all: true }).await?.into_iter().filter(|e| is_row_of(&e.dedupe_key, number, only));
+    Ok(rows
+        .map(|e| {
+            let place = e.place.map(|place| format!(" at {place}")).unwrap_or_default();
+            let state = match (e.state.as_str(), &e.reason) {
+                ("open", _) | (_, None) => e.state.clone(),
+                (state, Some(reason)) => format!("{state}: {reason}"),
+            };
+            Journey {
+                document: e.subject,
+                line: e.line_number.unwrap_or_default(),
+                steps: vec![Step {
+                    stage: "normalize",
+                    what: format!("refused{place}: {} [{}], exception {} is {state}", e.message, e.code, e.id),
+                }],
+                verdicts: Vec::new(),
+            }
+        })
+        .collect())
+}
+
+/// The journey of the lines of all documents of a number, rows that could not be read first.
 pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> PipelineResult<Vec<Journey>> {
     let mut tx = runtime.store.read().await?;
     let versions = tx.active_agreements().await?;
     let master = Arc::new(tx.master_data().await?);
     let matcher = Matcher::new(&versions, master.clone(), runtime.settings.calendar);
-    let mut journeys = Vec::new();
+    let mut journeys = refused(&mut tx, number, only).await?;
     for document in tx.documents_numbered(number).await? {
         let mut steps = Vec::new();
         if let Some(archive) = tx.archive_meta(document.head.archive_id).await? {

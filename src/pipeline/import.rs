@@ -1,5 +1,6 @@
 //! `import KIND FILE`: a canonical table, all or nothing, archived first, stored and normalized at once.
 
+use super::contradictions::Said;
 use super::intake::{Delivery, DocumentCounts, Intake};
 use super::{PipelineError, PipelineResult, Settings};
 use crate::core::master::{Draft, Table};
@@ -42,13 +43,16 @@ pub async fn import_table(
     progress: &mut dyn FnMut(i64),
 ) -> PipelineResult<Imported> {
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-    let format =
+    let mut format =
         path.extension().and_then(|e| e.to_str()).and_then(|_| Format::from_name(&name.to_ascii_lowercase())).ok_or_else(
             || {
                 crate::core::problem::Problem::new("unknown-format", format!("`{name}` is none of .csv, .xlsx, .ndjson"))
                     .help("canonical tables are CSV, XLSX or NDJSON files")
             },
         )?;
+    if let Format::Csv(options) = &mut format {
+        options.line_end_required = true;
+    }
     let io = |source| PipelineError::Io { what: format!("reading {}", path.display()), source };
     let open = || std::fs::File::open(path).map(|f| std::io::BufReader::with_capacity(1 << 18, f));
     let mut tx = store.begin().await?;
@@ -86,17 +90,29 @@ pub async fn import_table(
         let _ = sender.blocking_send(batch);
         result
     });
-    let delivery =
-        Delivery { archive_id, imported: true, replay: false, compared: false, source_rank: IMPORT_RANK, business_day, now };
+    let delivery = Delivery {
+        archive_id,
+        source: None,
+        imported: true,
+        replay: false,
+        compared: false,
+        source_rank: IMPORT_RANK,
+        business_day,
+        now,
+    };
     let mut intake = Intake::start(&mut tx, settings, delivery).await?;
     let mut problems = Problems::default();
+    let mut said = Said::default();
     let mut rows = 0i64;
     while let Some(batch) = receiver.recv().await {
         rows += i64::try_from(batch.len()).unwrap_or(0);
         for row in batch {
             match row {
-                Ok(draft) if problems.0.is_empty() => intake.take(Mapped::Row(draft)).await?,
-                Ok(_) => {}
+                Ok(draft) => match said.note(&draft) {
+                    Some(contradiction) => problems.push(contradiction.problem(&contradiction.second)),
+                    None if problems.0.is_empty() => intake.take(Mapped::Row(draft)).await?,
+                    None => {}
+                },
                 Err(row) => problems.0.extend(row.problems.into_iter().map(|p| p.problem)),
             }
         }
@@ -125,8 +141,16 @@ pub async fn import_table(
     }
     if table != Table::Lines {
         documents.pending = 0;
-        let delivery =
-            Delivery { archive_id, imported: true, replay: false, compared: false, source_rank: IMPORT_RANK, business_day, now };
+        let delivery = Delivery {
+            archive_id,
+            source: None,
+            imported: true,
+            replay: false,
+            compared: false,
+            source_rank: IMPORT_RANK,
+            business_day,
+            now,
+        };
         let mut intake = Intake::start(&mut tx, settings, delivery).await?;
         intake.retry_pending().await?;
     }

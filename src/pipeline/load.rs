@@ -8,8 +8,10 @@ use crate::config::FileTrust;
 use crate::core::agreement::AgreementVersion;
 use crate::core::amendment;
 use crate::core::hash::sha256_hex;
-use crate::core::problem::{Place, Problem, Problems};
-use crate::store::{NewAgreementVersion, Tx};
+use crate::core::problem::{Place, Problem};
+use crate::store::{ExceptionFilter, NewAgreementVersion, NewException, Tx};
+use chrono::NaiveDate;
+use std::collections::BTreeMap;
 
 /// How a file comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,12 @@ pub struct Entry<'a> {
 }
 
 /// What a load did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
+    /// Files that were not taken; what is in force of their agreements goes on.
+    pub refused: Vec<Problem>,
+    /// Exceptions opened for them.
+    pub exceptions: i64,
     /// New versions.
     pub entered: i64,
     /// Versions known in the same text.
@@ -47,28 +53,67 @@ pub async fn files(runtime: &Runtime) -> PipelineResult<i64> {
     Ok(changed)
 }
 
-/// Loads the agreement files of the workspace.
-pub async fn agreements(runtime: &Runtime) -> PipelineResult<Loaded> {
+/// Key of what is wrong with an agreement file.
+fn file_key(path: &str) -> String {
+    format!("agreement-file:{path}")
+}
+
+/// Loads the agreement files of the workspace. One that cannot be taken is an exception, and its
+/// agreement goes on as it is in force: it must not stop the night for everybody.
+pub async fn agreements(runtime: &Runtime, business_day: NaiveDate) -> PipelineResult<Loaded> {
     files(runtime).await?;
+    let now = runtime.clock.now();
     let policy = &runtime.workspace.config.approval;
     let entry = Entry { by: &policy.file_author, trusted: policy.agreement_files == FileTrust::Trusted, draft: false };
     let mut loaded = Loaded::default();
-    let mut problems = Problems::default();
     let mut tx = runtime.store.begin().await?;
+    let mut refused: BTreeMap<String, (Option<String>, Vec<Problem>)> = BTreeMap::new();
+    for problem in &runtime.workspace.set_aside.0 {
+        let path = problem.place.as_ref().map(|place| place.source.to_string()).unwrap_or_default();
+        refused.entry(path).or_default().1.push(problem.clone());
+    }
     for (version, file) in &runtime.workspace.agreements {
         match enter(runtime, &mut tx, version, &file.path, &file.text, entry).await? {
             Ok(true) => loaded.entered += 1,
             Ok(false) => loaded.known += 1,
-            Err(problem) => problems.push(problem),
+            Err(problem) => refused.entry(file.path.clone()).or_insert((Some(version.id.clone()), Vec::new())).1.push(problem),
         }
     }
-    if problems.0.is_empty() {
-        tx.commit().await?;
-        Ok(loaded)
-    } else {
-        tx.rollback().await?;
-        Err(problems.into())
+    for open in tx.exceptions(&ExceptionFilter::default()).await? {
+        let path = open.dedupe_key.strip_prefix(&file_key(""));
+        if path.is_some_and(|path| !refused.contains_key(path)) {
+            tx.clear_exception(&open.dedupe_key, "the file is in order or gone", now).await?;
+        }
     }
+    for (path, (agreement, problems)) in refused {
+        let Some(first) = problems.first() else { continue };
+        let new = NewException {
+            code: first.code.clone(),
+            subject: path.clone(),
+            message: problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "),
+            help: first.help.clone(),
+            place: first.place.as_ref().map(ToString::to_string),
+            agreement,
+            dedupe_key: file_key(&path),
+            ..NewException::default()
+        };
+        loaded.exceptions += i64::from(tx.open_exception(&new, business_day, now).await?);
+        loaded.refused.extend(problems);
+    }
+    tx.commit().await?;
+    Ok(loaded)
+}
+
+/// What loading the agreement files would refuse; nothing is changed.
+pub async fn refusals(runtime: &Runtime) -> PipelineResult<Vec<Problem>> {
+    let entry = Entry { by: "check", trusted: false, draft: true };
+    let mut problems = Vec::new();
+    let mut tx = runtime.store.begin().await?;
+    for (version, file) in &runtime.workspace.agreements {
+        problems.extend(enter(runtime, &mut tx, version, &file.path, &file.text, entry).await?.err());
+    }
+    tx.rollback().await?;
+    Ok(problems)
 }
 
 /// Enters one version; `Ok(Ok(false))` when it is known in the same text.

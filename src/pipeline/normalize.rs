@@ -3,10 +3,11 @@
 //! Every row ends in exactly one bucket: taken, skipped with a reason, or an exception. A document
 //! that is refused as a whole stores nothing but its exception; the others go on.
 
+use super::intake::refused::{source_key, whole_key};
 use super::intake::{Delivery, DocumentCounts, Intake};
 use super::run::{Lease, RunRequest, fault_point};
 use super::stages::StageOutcome;
-use super::{PipelineError, PipelineResult, Runtime, catalog, pull};
+use super::{PipelineError, PipelineResult, Runtime, catalog, contradictions, pull};
 use crate::core::master::Table;
 use crate::formats::{Format, FormatError};
 use crate::mapping::canonical::read_rows;
@@ -50,6 +51,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         fault_point(&format!("archive:{}", done + 1));
     }
     let through = retry(runtime, request).await?;
+    outcome.exceptions += super::doubts::note(runtime, request.business_day).await?;
     if !request.dry_run {
         pull::acknowledge(runtime).await?;
     }
@@ -106,12 +108,16 @@ impl Reader {
         }
     }
 
-    fn format(&self, archive: &ArchiveMeta) -> Format {
-        match self {
+    fn format(&self, runtime: &Runtime, archive: &ArchiveMeta) -> Format {
+        let mut format = match self {
             Self::Mapped(mapping) => mapping.format_for(&archive.name),
             Self::Canonical(_) => Format::from_name(&archive.name.to_ascii_lowercase())
                 .unwrap_or(Format::Csv(crate::formats::CsvOptions::default())),
+        };
+        if let Format::Csv(options) = &mut format {
+            options.line_end_required = catalog::line_end_required(&runtime.workspace, &archive.connector, &archive.feed);
         }
+        format
     }
 
     /// Maps a whole document; rows come in source order.
@@ -125,13 +131,13 @@ impl Reader {
         };
         match self {
             Self::Mapped(mapping) => {
-                mapping.read(&self.format(archive), &mut input, &archive.name, &context, &mut |row| {
+                mapping.read(&self.format(runtime, archive), &mut input, &archive.name, &context, &mut |row| {
                     rows.push(row);
                     ControlFlow::Continue(())
                 })?;
             }
             Self::Canonical(table) => {
-                read_rows(*table, &self.format(archive), &mut input, &archive.name, &mut |row| {
+                read_rows(*table, &self.format(runtime, archive), &mut input, &archive.name, &mut |row| {
                     rows.push(match row {
                         Ok(draft) => Mapped::Row(draft),
                         Err(problem) => Mapped::Problem(problem),
@@ -140,6 +146,7 @@ impl Reader {
                 })?;
             }
         }
+        contradictions::refuse(&mut rows);
         Ok(rows)
     }
 }
@@ -154,7 +161,7 @@ async fn one(
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let bytes = tx.archived_bytes(archive.id).await?;
-    let whole_key = format!("file:{}:{}:{}", archive.connector, archive.feed, archive.name);
+    let whole_key = whole_key(archive);
     match reader.rows(runtime, archive, &bytes) {
         Err(FormatError::Io(source)) => Err(PipelineError::Io { what: format!("reading {}", archive.name), source }),
         Err(FormatError::Refused(problems)) => {
@@ -177,6 +184,7 @@ async fn one(
         Ok(rows) => {
             let delivery = Delivery {
                 archive_id: archive.id,
+                source: Some(source_key(archive)),
                 imported: false,
                 replay: false,
                 compared: false,
@@ -201,6 +209,7 @@ async fn retry(runtime: &Runtime, request: &RunRequest) -> PipelineResult<i64> {
     let mut tx = runtime.store.begin().await?;
     let delivery = Delivery {
         archive_id: 0,
+        source: None,
         imported: false,
         replay: false,
         compared: false,

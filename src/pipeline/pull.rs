@@ -9,7 +9,7 @@ use super::stages::StageOutcome;
 use super::{PipelineResult, Runtime};
 use crate::core::problem::Problem;
 use crate::drivers::{ConnectorConfig, Driver, DriverError, PageSink, RawPage, SinkError, Taken};
-use crate::store::{NewArchive, NewException, Store};
+use crate::store::{ExceptionFilter, NewArchive, NewException, Store, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::BoxFuture;
 
@@ -20,6 +20,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     if !request.dry_run {
         acknowledge(runtime).await?;
     }
+    forget_feeds(runtime).await?;
     for connector in &runtime.workspace.connectors {
         let driver = match Driver::open(connector, &runtime.workspace.dir) {
             Ok(driver) => driver,
@@ -29,6 +30,9 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
                 continue;
             }
         };
+        let mut tx = runtime.store.begin().await?;
+        tx.clear_exception(&feed_key(&connector.name, "*"), "the connector can be used", runtime.clock.now()).await?;
+        tx.commit().await?;
         let feeds: Vec<String> = driver.feeds().into_iter().map(str::to_owned).collect();
         for feed in feeds {
             lease.check()?;
@@ -58,9 +62,34 @@ fn feed_key(connector: &str, feed: &str) -> String {
     format!("feed:{connector}:{feed}")
 }
 
+const FAILED: &str = "feed-failed";
+
+/// Feeds whose last reading failed, as people call them.
+pub async fn failed_feeds(tx: &mut Tx) -> PipelineResult<Vec<String>> {
+    let open = tx.exceptions(&ExceptionFilter::default()).await?;
+    Ok(open.into_iter().filter(|e| e.code == FAILED).map(|e| e.subject).collect())
+}
+
+/// A feed that is no longer in the workspace cannot be read any more, and nothing waits for it.
+async fn forget_feeds(runtime: &Runtime) -> PipelineResult<()> {
+    let mut known: Vec<String> = Vec::new();
+    for connector in &runtime.workspace.connectors {
+        known.push(feed_key(&connector.name, "*"));
+        known.extend(connector.feeds.keys().map(|feed| feed_key(&connector.name, feed)));
+    }
+    let mut tx = runtime.store.begin().await?;
+    for open in tx.exceptions(&ExceptionFilter::default()).await? {
+        if open.code == FAILED && !known.contains(&open.dedupe_key) {
+            tx.clear_exception(&open.dedupe_key, "the feed is no longer in the workspace", runtime.clock.now()).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
 async fn fail(runtime: &Runtime, business_day: NaiveDate, connector: &str, feed: &str, message: &str) -> PipelineResult<bool> {
     let new = NewException {
-        code: "feed-failed".into(),
+        code: FAILED.into(),
         blocking: true,
         subject: format!("{connector} {feed}"),
         message: message.to_owned(),

@@ -1,8 +1,10 @@
 //! Replay: archived documents are read again by a mended mapping. Nothing is pulled, nothing is lost.
 
+use super::intake::refused::{source_key, whole_key};
 use super::intake::{Delivery, Intake};
 use super::normalize::Reader;
 use super::{PipelineError, PipelineResult, Runtime, catalog};
+use crate::core::problem::Problem;
 use crate::formats::FormatError;
 use crate::mapping::Mapped;
 use chrono::NaiveDate;
@@ -29,12 +31,24 @@ pub struct Report {
     pub archives: i64,
     /// Rows that the mapping still refuses.
     pub refused: i64,
+    /// The first of them, with their places.
+    pub problems: Vec<Problem>,
     /// Documents that change.
     pub changes: Vec<Change>,
     /// Documents that are new.
     pub new_documents: i64,
     /// Whether it was written.
     pub applied: bool,
+}
+
+/// Problems shown at most: a mapping that fits nothing refuses every row alike.
+const MOST_SHOWN: usize = 20;
+
+impl Report {
+    fn show(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        let room = MOST_SHOWN.saturating_sub(self.problems.len());
+        self.problems.extend(problems.into_iter().take(room));
+    }
 }
 
 /// Reads again; writes only with `apply`.
@@ -47,6 +61,11 @@ pub async fn replay(
     today: NaiveDate,
 ) -> PipelineResult<Report> {
     let now = runtime.clock.now();
+    if let Some(name) = mapping.filter(|name| runtime.workspace.mapping(name).is_none()) {
+        let problem = Problem::new("unknown-mapping", format!("there is no mapping `{name}`"));
+        let known: Vec<&str> = runtime.workspace.mappings.iter().map(|m| m.name.as_str()).collect();
+        return Err(problem.help(format!("there are {}", known.join(", "))).into());
+    }
     let names: Vec<String> = match mapping {
         Some(name) => vec![name.to_owned()],
         None => runtime.workspace.mappings.iter().map(|m| m.name.clone()).collect(),
@@ -67,17 +86,24 @@ pub async fn replay(
             let bytes = tx.archived_bytes(archive.id).await?;
             let rows = match reader.rows(runtime, &archive, &bytes) {
                 Ok(rows) => rows,
-                Err(FormatError::Refused(_)) => {
+                Err(FormatError::Refused(problems)) => {
                     report.refused += 1;
+                    report.show(problems.0);
                     continue;
                 }
                 Err(FormatError::Io(source)) => {
                     return Err(PipelineError::Io { what: format!("reading {}", archive.name), source });
                 }
             };
-            report.refused += i64::try_from(rows.iter().filter(|r| matches!(r, Mapped::Problem(_))).count()).unwrap_or(0);
+            for row in &rows {
+                if let Mapped::Problem(row) = row {
+                    report.refused += 1;
+                    report.show(row.problems.iter().map(|p| p.problem.clone()));
+                }
+            }
             let delivery = Delivery {
                 archive_id: archive.id,
+                source: Some(source_key(&archive)),
                 imported: false,
                 replay: true,
                 compared: false,
@@ -88,6 +114,7 @@ pub async fn replay(
             let mut intake = Intake::start(&mut tx, &runtime.settings, delivery).await?;
             intake.take_all(rows).await?;
             let (counts, documents) = intake.settle().await?;
+            intake.tx.clear_exception(&whole_key(&archive), "it was read again and could be read", now).await?;
             report.new_documents += documents.new;
             for (identity, before, after) in std::mem::take(&mut intake.changes) {
                 report.changes.push(Change {

@@ -45,6 +45,18 @@ pub struct RunOutcome {
     pub open_exceptions: i64,
     /// Settlements waiting for approval.
     pub waiting_settlements: i64,
+    /// Agreement versions waiting for approval: until then they earn nothing.
+    pub waiting_agreements: i64,
+}
+
+/// What became of the stages of a claimed run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// The stages.
+    pub stages: Vec<StageRow>,
+    /// What was missing, although every stage went through: such a run is not finished, and is worth
+    /// another attempt.
+    pub incomplete: Option<String>,
 }
 
 /// A claimed run. Money moves only while [`Lease::check`] says that it is still ours.
@@ -198,7 +210,7 @@ async fn rehearsed(trial: &Runtime, request: &RunRequest, stop: Arc<AtomicBool>)
     let known: Vec<i64> = tx.exceptions(&ExceptionFilter::default()).await?.iter().map(|e| e.id).collect();
     let run = tx.request_run(&request.job, &request.key, request.business_day, false, trial.clock.now()).await?;
     tx.commit().await?;
-    super::load::agreements(trial).await?;
+    super::load::agreements(trial, request.business_day).await?;
     let lease = Lease::of_rehearsal(run.id, stop);
     let mut stages = Vec::new();
     for stage in &request.stages {
@@ -238,7 +250,8 @@ pub async fn execute(runtime: &Runtime, request: &RunRequest, stop: Arc<AtomicBo
     let now = runtime.clock.now();
     let mut tx = runtime.store.begin().await?;
     let (state, error) = match &result {
-        Ok(_) => ("finished", None),
+        Ok(Carried { incomplete: None, .. }) => ("finished", None),
+        Ok(Carried { incomplete: Some(why), .. }) => ("failed", Some(why.clone())),
         Err(error) => ("failed", Some(error.to_string())),
     };
     let ended = tx.end_run(run.id, token, state, error.as_deref(), now).await?;
@@ -246,17 +259,25 @@ pub async fn execute(runtime: &Runtime, request: &RunRequest, stop: Arc<AtomicBo
     if !ended && result.is_ok() {
         return Err(PipelineError::LeaseLost);
     }
-    let stages = result?;
+    let Carried { stages, .. } = result?;
     let mut tx = runtime.store.read().await?;
     let run = tx.run_by_key(&request.job, &request.key).await?.ok_or_else(|| PipelineError::Internal("run vanished".into()))?;
     let open_exceptions = tx.open_exception_count().await?;
+    let waiting_agreements = tx.agreements().await?.iter().filter(|a| a.state == "submitted").count();
     let waiting_settlements = tx.settlements().await?.iter().filter(|s| s.state == "proposed").count();
-    Ok(Some(RunOutcome { run, stages, open_exceptions, waiting_settlements: i64::try_from(waiting_settlements).unwrap_or(0) }))
+    Ok(Some(RunOutcome {
+        run,
+        stages,
+        open_exceptions,
+        waiting_settlements: i64::try_from(waiting_settlements).unwrap_or(0),
+        waiting_agreements: i64::try_from(waiting_agreements).unwrap_or(0),
+    }))
 }
 
 /// Carries out the stages of a claimed run; renewing the sign of life and ending the run is the caller's.
-pub async fn carry_out(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<Vec<StageRow>> {
+pub async fn carry_out(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<Carried> {
     let mut rows = Vec::new();
+    let mut incomplete = None;
     for stage in &request.stages {
         lease.check()?;
         fault_point(&format!("before:{}", stage.word()));
@@ -271,10 +292,16 @@ pub async fn carry_out(runtime: &Runtime, request: &RunRequest, lease: &Lease) -
         };
         let row = record(runtime, lease, *stage, &outcome, started).await?;
         runtime.progress.stage_finished(&row);
+        if *stage == Stage::Pull && !request.dry_run {
+            let failed = super::pull::failed_feeds(&mut runtime.store.read().await?).await?;
+            if !failed.is_empty() {
+                incomplete = Some(format!("could not be read: {}; everything else was done", failed.join(", ")));
+            }
+        }
         fault_point(&format!("after:{}", stage.word()));
         rows.push(row);
     }
-    Ok(rows)
+    Ok(Carried { stages: rows, incomplete })
 }
 
 async fn record(

@@ -27,27 +27,33 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// Code of statements that wait for a feed.
+const STATEMENTS_WAIT: &str = "statements-wait";
+
 /// Writes and sends what is due.
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
     lease.check()?;
     let mut outcome = StageOutcome::default();
     let (mut written, mut refused) = (0, 0);
-    if request.statements_due {
-        let period = runtime.settings.calendar.month(request.business_day);
+    let (due, waiting) = due(runtime, request).await?;
+    for period in &due {
         for partner in partners_with_agreements(runtime).await? {
             lease.check()?;
             outcome.count_in += 1;
-            match write(runtime, &partner, period, request.business_day, false).await {
+            match write(runtime, &partner, *period, request.business_day, false).await {
                 Ok(Some(_)) => written += 1,
                 Ok(None) => {}
                 // One partner's figures keep nobody else from a statement.
                 Err(PipelineError::Problems(problems)) => {
-                    refuse(runtime, &partner, period, request.business_day, &problems).await?;
+                    refuse(runtime, &partner, *period, request.business_day, &problems).await?;
                     refused += 1;
                 }
                 Err(error) => return Err(error),
             }
         }
+        let mut tx = runtime.store.begin().await?;
+        tx.clear_exception(&waits_key(*period), "they are written", runtime.clock.now()).await?;
+        tx.commit().await?;
     }
     if request.dry_run {
         outcome.exceptions = refused;
@@ -59,8 +65,9 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     lease.check()?;
     outcome.count_out = i64::from(report.sent);
     outcome.exceptions = refused + i64::try_from(report.problems.len()).unwrap_or(0);
+    let waiting = if waiting.is_empty() { String::new() } else { format!("; those of {} wait for a feed", waiting.join(", ")) };
     outcome.detail = format!(
-        "{written} statements written, {refused} held back; {} mails sent, {} later, {} uncertain, {} refused",
+        "{written} statements written, {refused} held back; {} mails sent, {} later, {} uncertain, {} refused{waiting}",
         report.sent, report.later, report.uncertain, report.refused
     );
     if report.later > 0 {
@@ -95,6 +102,47 @@ async fn refuse(
     tx.open_exception(&new, business_day, runtime.clock.now()).await?;
     tx.commit().await?;
     Ok(())
+}
+
+fn waits_key(period: Period) -> String {
+    format!("statements-wait:{period}")
+}
+
+/// Months whose statements are written now, and the names of those that wait: documents of a feed that
+/// could not be read are missing, and a mail that is out cannot be called back. They are written by the
+/// next run that reads every feed.
+async fn due(runtime: &Runtime, request: &RunRequest) -> PipelineResult<(Vec<Period>, Vec<String>)> {
+    let calendar = runtime.settings.calendar;
+    let mut tx = runtime.store.begin().await?;
+    let open = tx.exceptions(&ExceptionFilter::default()).await?;
+    let waited = open.iter().filter(|e| e.code == STATEMENTS_WAIT).filter_map(|e| e.on_date).map(|day| calendar.month(day));
+    let mut months: Vec<Period> = waited.collect();
+    let this = request.statements_due.then(|| calendar.month(request.business_day));
+    months.extend(this.filter(|month| !months.contains(month)));
+    months.sort_by_key(|month| month.from);
+    let failed = super::pull::failed_feeds(&mut tx).await?;
+    if failed.is_empty() {
+        return Ok((months, Vec::new()));
+    }
+    let mut names = Vec::new();
+    for month in months {
+        let name = period_label(month, &calendar);
+        let new = NewException {
+            code: STATEMENTS_WAIT.into(),
+            subject: format!("statements of {name}"),
+            message: format!("they wait, since documents may be missing: {} could not be read", failed.join(", ")),
+            help: Some(
+                "they are written by the next run that reads every feed; `rebated statement send` writes one as it is".into(),
+            ),
+            on_date: Some(month.to),
+            dedupe_key: waits_key(month),
+            ..NewException::default()
+        };
+        tx.open_exception(&new, request.business_day, runtime.clock.now()).await?;
+        names.push(name);
+    }
+    tx.commit().await?;
+    Ok((Vec::new(), names))
 }
 
 /// Partners that take part in any active agreement.

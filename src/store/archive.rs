@@ -67,6 +67,15 @@ pub struct WorkCounts {
     pub rows_refused: i64,
 }
 
+/// Which earlier delivery of the same bytes makes a new one superfluous.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Only the last word of the feed.
+    Last,
+    /// Any.
+    Ever,
+}
+
 type MetaColumns = (i64, String, String, String, String, Option<String>, String, DateTime<Utc>, Option<String>);
 
 fn meta(c: MetaColumns) -> ArchiveMeta {
@@ -88,9 +97,60 @@ fn compress(bytes: &[u8]) -> StoreResult<Vec<u8>> {
 }
 
 impl Tx {
-    /// Archives a document from a reader. `Err(id)` inside `Ok` means the same bytes came before by the same feed.
+    /// Archives a document from a reader. `Err(id)` inside `Ok` means that the same bytes were the last
+    /// word of the same feed. Bytes that came before something else are a new delivery: who sends A, B
+    /// and A again means A.
     pub async fn archive(
         &mut self,
+        new: &NewArchive<'_>,
+        raw: &mut dyn ReadSend,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Result<i64, i64>> {
+        self.archive_unless(Seen::Last, new, raw, now).await
+    }
+
+    /// The same for a list that is only compared: bytes that the feed ever brought are known.
+    pub async fn archive_compared(
+        &mut self,
+        new: &NewArchive<'_>,
+        raw: &mut dyn ReadSend,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Result<i64, i64>> {
+        self.archive_unless(Seen::Ever, new, raw, now).await
+    }
+
+    /// Whether something came after a known delivery that may have said otherwise.
+    ///
+    /// Who delivers on purpose, by hand or as a file, means what comes last: anything else of its feed
+    /// that came since, or another route, may have said otherwise. A page of an API is read again night
+    /// by night as far as the overlap reaches; it says something new only when the reading before did
+    /// not have it.
+    async fn overtaken(&mut self, known: i64, new: &NewArchive<'_>, now: DateTime<Utc>) -> StoreResult<bool> {
+        let (key, told): (Option<String>, i64) = on!(self, c => sqlx::query_as("SELECT acknowledge_key, acknowledged FROM archive_work WHERE archive_id = $1")
+                .bind(known).fetch_one(c).await?);
+        if new.acknowledge_key.is_some() && key.as_deref() == new.acknowledge_key && told == 0 {
+            // The very file that still lies there because nobody could move it away yet.
+            return Ok(false);
+        }
+        let by_hand = new.connector == BY_HAND;
+        if !by_hand && new.acknowledge_key.is_none() {
+            let missed: i64 = on!(self, c => sqlx::query_scalar(
+                "SELECT COUNT(*) FROM archive a JOIN archive_work w ON w.archive_id = a.id
+                 WHERE a.connector = $2 AND a.feed = $3 AND w.seen_at < $4
+                   AND w.seen_at > (SELECT k.seen_at FROM archive_work k WHERE k.archive_id = $1)")
+                .bind(known).bind(new.connector).bind(new.feed).bind(now).fetch_one(c).await?);
+            return Ok(missed > 0);
+        }
+        let later: i64 = on!(self, c => sqlx::query_scalar(
+            "SELECT COUNT(*) FROM archive WHERE id > $1 AND ((connector = $2 AND feed = $3)
+                OR ($4 = 1 AND connector <> $5) OR ($4 = 0 AND connector = $5))")
+            .bind(known).bind(new.connector).bind(new.feed).bind(i64::from(by_hand)).bind(BY_HAND).fetch_one(c).await?);
+        Ok(later > 0)
+    }
+
+    async fn archive_unless(
+        &mut self,
+        seen: Seen,
         new: &NewArchive<'_>,
         raw: &mut dyn ReadSend,
         now: DateTime<Utc>,
@@ -124,10 +184,17 @@ impl Tx {
         }
         let sha256 = hex(&hasher.finalize());
         let known: Option<i64> = on!(self, c => sqlx::query_scalar(
-            "SELECT id FROM archive WHERE connector = $1 AND feed = $2 AND sha256 = $3")
-            .bind(new.connector).bind(new.feed).bind(&sha256).fetch_optional(c).await?);
-        if let Some(known) = known {
+            "SELECT MAX(id) FROM archive WHERE connector = $1 AND feed = $2 AND sha256 = $3")
+            .bind(new.connector).bind(new.feed).bind(&sha256).fetch_one(c).await?);
+        if let Some(known) = known
+            && (seen == Seen::Ever || !self.overtaken(known, new, now).await?)
+        {
+            on!(self, c => sqlx::query("UPDATE archive_work SET seen_at = $2 WHERE archive_id = $1").bind(known).bind(now).execute(c).await?.rows_affected());
             return Ok(Err(known));
+        }
+        if known.is_some() {
+            // A new delivery of known bytes: the first one keeps them for all.
+            chunks.clear();
         }
         on!(self, c => sqlx::query(
             "INSERT INTO archive (id, connector, feed, name, media_type, sha256, size_bytes, mapping, run_id, received_at)
@@ -139,7 +206,7 @@ impl Tx {
             on!(self, c => sqlx::query("INSERT INTO archive_chunk (archive_id, seq, body) VALUES ($1, $2, $3)")
                 .bind(id).bind(seq).bind(chunk).execute(c).await?.rows_affected());
         }
-        on!(self, c => sqlx::query("INSERT INTO archive_work (archive_id, state, acknowledge_key, updated_at) VALUES ($1, 'new', $2, $3)")
+        on!(self, c => sqlx::query("INSERT INTO archive_work (archive_id, state, acknowledge_key, seen_at, updated_at) VALUES ($1, 'new', $2, $3, $3)")
             .bind(id).bind(new.acknowledge_key).bind(now).execute(c).await?.rows_affected());
         Ok(Ok(id))
     }
@@ -149,7 +216,9 @@ impl Tx {
         let sha256: String =
             on!(self, c => sqlx::query_scalar("SELECT sha256 FROM archive WHERE id = $1").bind(id).fetch_one(c).await?);
         let chunks: Vec<Vec<u8>> = on!(self, c => sqlx::query_scalar(
-            "SELECT body FROM archive_chunk WHERE archive_id = $1 ORDER BY seq").bind(id).fetch_all(c).await?);
+            "SELECT body FROM archive_chunk WHERE archive_id = (
+                 SELECT MIN(a.id) FROM archive a JOIN archive me ON a.connector = me.connector AND a.feed = me.feed AND a.sha256 = me.sha256
+                 WHERE me.id = $1) ORDER BY seq").bind(id).fetch_all(c).await?);
         let mut bytes = Vec::new();
         for chunk in chunks {
             let mut decoder =

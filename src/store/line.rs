@@ -163,6 +163,23 @@ impl Tx {
         )
     }
 
+    /// Partners that bought an item as goods, on documents that are sales or returns.
+    pub async fn partners_with_goods(&mut self, item_id: i64) -> StoreResult<Vec<i64>> {
+        Ok(on!(self, c => sqlx::query_scalar(
+            "SELECT DISTINCT l.partner_id FROM line l JOIN document d ON d.id = l.document_id
+             WHERE l.item_id = $1 AND l.superseded = 0 AND l.line_kind = 'goods' AND d.our_reference IS NULL")
+            .bind(item_id).fetch_all(c).await?))
+    }
+
+    /// Partners with goods lines that name no item, on documents that are sales or returns: partner, number
+    /// of such lines, and the number of one of the documents.
+    pub async fn partners_without_item(&mut self) -> StoreResult<Vec<(i64, i64, String)>> {
+        Ok(on!(self, c => sqlx::query_as(
+            "SELECT l.partner_id, COUNT(*), MIN(d.document_number) FROM line l JOIN document d ON d.id = l.document_id
+             WHERE l.item_id IS NULL AND l.superseded = 0 AND l.line_kind = 'goods' AND d.our_reference IS NULL
+             GROUP BY l.partner_id ORDER BY l.partner_id").fetch_all(c).await?))
+    }
+
     /// Partners with documents in a currency from a day on. Asked of the documents, of which there are
     /// far fewer than lines; and of versions that still have to be taken out of the running sums.
     pub async fn partners_trading_in(&mut self, currency: &str, from: NaiveDate) -> StoreResult<Vec<i64>> {

@@ -1,5 +1,5 @@
-//! Master data: partners, items, units, rates. Identities once, facts dated; a fact that a source
-//! does not tell is kept, never blanked.
+//! Master data: partners, items, units, rates. Identities once, facts dated. A fact of which a source
+//! does not speak is kept; one that it names and leaves empty is gone from the row's first day on.
 
 use super::bulk::{Cell, Rows};
 use super::{StoreResult, Tx, corrupt, on};
@@ -40,6 +40,11 @@ pub struct PartnerHead {
     pub currency: Option<String>,
     /// Country code.
     pub country: Option<String>,
+}
+
+/// What holds of a fact once a row was taken.
+fn standing<T>(told_empty: &[String], column: &str, told: Option<T>, old: Option<T>) -> Option<T> {
+    if told_empty.iter().any(|empty| empty == column) { None } else { told.or(old) }
 }
 
 fn list(text: &str) -> Vec<String> {
@@ -141,16 +146,19 @@ impl Tx {
              WHERE partner_id = $1 AND valid_from <= $2 ORDER BY valid_from DESC LIMIT 1").bind(id).bind(valid_from).fetch_optional(c).await?);
         let empty = (valid_from, p.partner.clone(), None, String::new(), String::new(), None, None, None, None);
         let old = before.clone().unwrap_or(empty);
+        let now = |column: &str, told: Option<String>, old: Option<String>| standing(&p.told_empty, column, told, old);
+        let joined = |list: &[String]| (!list.is_empty()).then(|| list.join(";"));
         let new: Fact = (
             valid_from,
-            p.name.clone().unwrap_or(old.1),
-            p.parent.clone().or(old.2),
-            if p.groups.is_empty() { old.3 } else { p.groups.join(";") },
-            if p.email.is_empty() { old.4 } else { p.email.join(";") },
-            p.language.clone().or(old.5),
-            p.currency.map(|c| c.code().to_owned()).or(old.6),
-            p.country.clone().or(old.7),
-            p.tax_id.clone().or(old.8),
+            // Everybody is called something: a partner without a name by its code.
+            now("name", p.name.clone(), Some(old.1)).unwrap_or_else(|| p.partner.clone()),
+            now("parent", p.parent.clone(), old.2),
+            now("groups", joined(&p.groups), Some(old.3)).unwrap_or_default(),
+            now("email", joined(&p.email), Some(old.4)).unwrap_or_default(),
+            now("language", p.language.clone(), old.5),
+            now("currency", p.currency.map(|c| c.code().to_owned()), old.6),
+            now("country", p.country.clone(), old.7),
+            now("tax_id", p.tax_id.clone(), old.8),
         );
         if before.as_ref() != Some(&new) {
             changed |= before.as_ref().is_none_or(|b| b.2 != new.2 || b.3 != new.3);
@@ -161,6 +169,10 @@ impl Tx {
                      language = EXCLUDED.language, currency = EXCLUDED.currency, country = EXCLUDED.country, tax_id = EXCLUDED.tax_id")
                 .bind(id).bind(new.0).bind(&new.1).bind(&new.2).bind(&new.3).bind(&new.4).bind(&new.5).bind(&new.6).bind(&new.7).bind(&new.8)
                 .execute(c).await?.rows_affected());
+            // Only parent and groups are dated; what a partner is called and how it is reached holds for all days.
+            on!(self, c => sqlx::query(
+                "UPDATE partner_fact SET name = $2, email = $3, language = $4, currency = $5, country = $6, tax_id = $7 WHERE partner_id = $1")
+                .bind(id).bind(&new.1).bind(&new.4).bind(&new.5).bind(&new.6).bind(&new.7).bind(&new.8).execute(c).await?.rows_affected());
         }
         Ok(match (known, changed) {
             (None, _) => MasterChange::New(id),
@@ -194,14 +206,15 @@ impl Tx {
             "SELECT valid_from, description, category, brand, item_group, base_unit, weight_u FROM item_fact
              WHERE item_id = $1 AND valid_from <= $2 ORDER BY valid_from DESC LIMIT 1").bind(id).bind(valid_from).fetch_optional(c).await?);
         let old = before.clone().unwrap_or((valid_from, None, None, None, None, None, None));
+        let now = |column: &str, told: Option<String>, old: Option<String>| standing(&i.told_empty, column, told, old);
         let new: Fact = (
             valid_from,
-            i.description.clone().or(old.1),
-            i.category.clone().or(old.2),
-            i.brand.clone().or(old.3),
-            i.group.clone().or(old.4),
-            i.base_unit.clone().or(old.5),
-            i.weight.map(|w| w.0).or(old.6),
+            now("description", i.description.clone(), old.1),
+            now("category", i.category.clone(), old.2),
+            now("brand", i.brand.clone(), old.3),
+            now("group", i.group.clone(), old.4),
+            now("base_unit", i.base_unit.clone(), old.5),
+            standing(&i.told_empty, "weight", i.weight.map(|w| w.0), old.6),
         );
         if before.as_ref() != Some(&new) {
             changed |= before.as_ref().is_none_or(|b| (&b.2, &b.3, &b.4, &b.5, &b.6) != (&new.2, &new.3, &new.4, &new.5, &new.6));
@@ -210,6 +223,7 @@ impl Tx {
                  ON CONFLICT (item_id, valid_from) DO UPDATE SET description = EXCLUDED.description, category = EXCLUDED.category, brand = EXCLUDED.brand,
                      item_group = EXCLUDED.item_group, base_unit = EXCLUDED.base_unit, weight_u = EXCLUDED.weight_u")
                 .bind(id).bind(new.0).bind(&new.1).bind(&new.2).bind(&new.3).bind(&new.4).bind(&new.5).bind(new.6).execute(c).await?.rows_affected());
+            on!(self, c => sqlx::query("UPDATE item_fact SET description = $2 WHERE item_id = $1").bind(id).bind(&new.1).execute(c).await?.rows_affected());
         }
         Ok(match (known, changed) {
             (None, _) => MasterChange::New(id),
@@ -257,6 +271,13 @@ impl Tx {
     pub async fn item_ids(&mut self) -> StoreResult<BTreeMap<String, i64>> {
         let codes: Vec<(String, i64)> = on!(self, c => sqlx::query_as("SELECT code, id FROM item").fetch_all(c).await?);
         Ok(codes.into_iter().collect())
+    }
+
+    /// Every unit that master data knows: base units, and both ends of conversions.
+    pub async fn known_units(&mut self) -> StoreResult<Vec<String>> {
+        Ok(on!(self, c => sqlx::query_scalar(
+            "SELECT base_unit FROM item_fact WHERE base_unit IS NOT NULL
+             UNION SELECT from_unit FROM unit_conversion UNION SELECT to_unit FROM unit_conversion").fetch_all(c).await?))
     }
 
     /// Newest facts of all partners, by code.

@@ -208,6 +208,43 @@ fn a_sheet_gives_dates_by_cell_type_and_numbers_without_float_noise() {
     assert_eq!(csv(&bytes).unwrap_err()[0].code, "wrong-format");
 }
 
+/// A spreadsheet of a few bytes with a cell in its first and one in its last corner.
+fn two_corners() -> Vec<u8> {
+    let mut workbook = rust_xlsxwriter::Workbook::new();
+    let sheet = workbook.add_worksheet();
+    sheet.write_string(0, 0, "code").unwrap();
+    sheet.write_string(1_048_575, 16_383, "far away").unwrap();
+    workbook.save_to_buffer().unwrap()
+}
+
+#[test]
+fn a_small_sheet_that_needs_gigabytes_is_refused() {
+    let bytes = two_corners();
+    assert!(bytes.len() < 100_000);
+    let problems = all(&Format::Xlsx { sheet: None }, &bytes).unwrap_err();
+    assert_eq!(problems[0].code, "too-large", "{problems:?}");
+
+    // A part of 64 MiB that takes a few kilobytes, five times.
+    use std::io::Write;
+    let mut first = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let packed = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    first.start_file("part", packed).unwrap();
+    let zeros = vec![0u8; 1 << 20];
+    for _ in 0..64 {
+        first.write_all(&zeros).unwrap();
+    }
+    let mut part = zip::ZipArchive::new(first.finish().unwrap()).unwrap();
+    let mut bomb = zip::ZipWriter::new_append(std::io::Cursor::new(bytes)).unwrap();
+    for copy in 0..5 {
+        bomb.raw_copy_file_rename(part.by_index(0).unwrap(), format!("xl/media/{copy}.bin")).unwrap();
+    }
+    let bytes = bomb.finish().unwrap().into_inner();
+    assert!(bytes.len() < 1 << 20);
+    let problems = all(&Format::Xlsx { sheet: None }, &bytes).unwrap_err();
+    assert_eq!(problems[0].code, "too-large", "{problems:?}");
+    assert!(problems[0].message.contains("unpacks"), "{problems:?}");
+}
+
 #[test]
 fn exponents_are_written_out_digit_for_digit() {
     for (written, plain) in [("1.5E+2", "150"), ("25e-3", "0.025"), ("-0E5", "0"), ("1e999999999", "1e999999999"), ("7", "7")] {

@@ -482,3 +482,30 @@ tax_amount = "tax"
     assert_eq!(result.lines[0].tax_amount.unwrap().to_string(), "-19");
     assert_eq!(result.problems[0].problems[0].problem.code, "missing-value");
 }
+
+#[test]
+fn codes_of_master_data_need_no_lookup_file_and_rows_of_a_list_have_their_place_for_a_number() {
+    let mapping = compile(
+        r##"
+target = "line"
+rows = "orderLines[]"
+sign = "by-type"
+[fields]
+document_type = { const = "invoice" }
+document_number = "^no"
+document_date = { from = "^day", date = "%Y-%m-%d" }
+partner = { from = "^buyer", lookup = "partners", missing = "exception" }
+item = { from = "part", lookup = "items" }
+quantity = "pieces"
+net_amount = "net"
+"##,
+    );
+    let document = br#"{"no":"I-1","day":"2026-03-01","buyer":"C-1","orderLines":[
+        {"part":"P-1","pieces":1,"net":10.5},{"part":"P-2","pieces":2,"net":20}]}"#;
+    let found = run(&mapping, "a.json", document).unwrap();
+    let lines: Vec<_> = found.lines.iter().map(|l| (l.line_number.as_str(), l.partner.as_str(), l.item.as_deref())).collect();
+    assert_eq!(lines, [("1", "C-1", Some("P-1")), ("2", "C-1", Some("P-2"))]);
+    // Records that are rows themselves have no place in a list.
+    let flat = refusals("target = \"line\"\nsign = \"signed\"\n[fields]\ndocument_number = \"no\"\npartner = \"buyer\"\n");
+    assert!(flat.iter().any(|line| line.contains("`line_number`")), "{flat:?}");
+}

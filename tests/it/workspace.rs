@@ -205,6 +205,9 @@ fn a_new_workspace_is_accepted_whatever_connectors_it_starts_with() {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("new");
         let written = rebated::config::init::write_workspace(&dir, &connectors).unwrap();
+        for folder in ["exchange/invoices", "exchange/credit-memos"] {
+            assert_eq!(dir.join(folder).is_dir(), connectors.iter().any(|c| c == "files"), "{folder}");
+        }
         assert!(written.iter().any(|p| p == "rebated.toml"), "{written:?}");
         let report = check_with(&dir, &[], &Variables::of_process(&dir), &mut NothingFurther);
         assert!(report.problems.is_empty(), "{:?}", report.problems);
@@ -244,4 +247,24 @@ fn the_commands_end_as_documented_and_print_places() {
     let shown = program.run(["config", "show", "--json"]);
     assert!(shown.stdout.contains("rebated.toml:2:8"), "{shown:?}");
     assert_eq!(Program::empty().run(["check"]).code, 2);
+}
+
+#[test]
+fn every_fault_of_a_schedule_and_of_a_text_comes_at_once() {
+    let schedule = "cron = \"30 1 * * *\"\ntimezone = \"Mars/Olympus\"\nmissed = \"perhaps\"\n[notify]\nwebhook = \"ftp://x\"\n";
+    let connector = "driver = \"json-rpc\"\nversion = 1\nbase_url = \"${BC_URL}/${BC_COMPANY}\"\n";
+    let dir = folder(&[("rebated.toml", COMPANY), ("schedules/nightly.toml", schedule), ("connectors/bc.toml", connector)]);
+    let found = load(&dir, &[("REBATED_STOR_URL", "x"), ("REBATED_TOKEN", "t"), ("REBATED_OF_SOMEBODY", "1")], &[]).unwrap_err();
+    for expected in [
+        "schedules/nightly.toml:1:8: `30 1 * * *` has 5 fields",
+        "schedules/nightly.toml:2:12:",
+        "schedules/nightly.toml:3:10:",
+        "schedules/nightly.toml:5:11: `webhook` is not an address of the web",
+        "the variable `BC_URL` is not set",
+        "the variable `BC_COMPANY` is not set",
+        "`REBATED_STOR_URL` names no key of rebated.toml [unknown-key]; did you mean `REBATED_STORE_URL`?",
+    ] {
+        assert!(found.contains(expected), "{expected}\n--- found:\n{found}");
+    }
+    assert!(!found.contains("REBATED_TOKEN") && !found.contains("REBATED_OF_SOMEBODY"), "{found}");
 }

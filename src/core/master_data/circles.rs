@@ -70,6 +70,8 @@ impl Links {
             if days.insert(from, Some(parent.as_str().into())).flatten().as_deref() != Some(parent) {
                 changed.push(Link::Parent);
             }
+        } else if draft.told_empty.iter().any(|column| column == "parent") {
+            self.parents.entry(code).or_default().insert(draft.valid_from.unwrap_or(SINCE_EVER), None);
         }
         changed
     }

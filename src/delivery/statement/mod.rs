@@ -12,6 +12,7 @@ pub mod view;
 pub mod words;
 
 use crate::core::statement::Statement;
+use crate::core::visible::without_hidden;
 use crate::delivery::mail::{MailAttachment, OutgoingMail};
 use crate::delivery::statement::words::Words;
 use chrono::{DateTime, Utc};
@@ -46,9 +47,9 @@ pub struct RenderedStatement {
 pub fn render(statement: &Statement) -> Result<RenderedStatement, RenderError> {
     let view = view::View::of(statement);
     Ok(RenderedStatement {
-        subject: subject(statement),
-        text: text::render(&view)?,
-        html: html::render(&view)?,
+        subject: without_hidden(subject(statement)),
+        text: without_hidden(text::render(&view)?),
+        html: without_hidden(html::render(&view)?),
         sheet: MailAttachment {
             name: attachment_name(statement, "xlsx"),
             media_type: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet".to_owned(),

@@ -8,6 +8,7 @@ use super::view;
 use super::words::Words;
 use crate::core::money::Currency;
 use crate::core::statement::{Statement, TermFigures};
+use crate::core::visible::is_hidden;
 use chrono::NaiveDate;
 use rust_xlsxwriter::{DocProperties, Format, FormatAlign, Note, Workbook, Worksheet, XlsxError};
 
@@ -53,9 +54,9 @@ impl Styles {
     }
 }
 
-/// Text that no spreadsheet program takes for a formula, without control characters.
+/// Text that no spreadsheet program takes for a formula, without characters that act instead of being seen.
 pub fn safe_text(text: &str) -> String {
-    let cleaned: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\r' | '\n')).collect();
+    let cleaned: String = text.chars().filter(|c| !is_hidden(*c) || *c == '\r').collect();
     if cleaned.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{cleaned}") } else { cleaned }
 }
 

@@ -5,8 +5,9 @@ use super::{Intake, PipelineResult};
 use crate::core::line::{DocumentStatus, DocumentType};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
+use crate::core::settlement;
 use crate::pipeline::exceptions::DELETED;
-use crate::store::{DocumentHead, DocumentRow, ErpMemoRow, NewException, NewLine};
+use crate::store::{DocumentHead, DocumentRow, ErpMemoRow, Identity, NewException, NewLine};
 use foldhash::{HashSet, HashSetExt};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -15,6 +16,10 @@ use std::collections::BTreeMap;
 pub(super) struct Removed {
     document: DocumentRow,
     lines: Vec<String>,
+}
+
+fn unknown_reference(reference: &str, identity: &Identity) -> String {
+    format!("own-reference:{reference}:{identity}")
 }
 
 impl Intake<'_> {
@@ -79,32 +84,56 @@ impl Intake<'_> {
 
     /// A document that carries one of our references is a payment of rebate, never a purchase or a return (case 03).
     pub(super) async fn own_reference(&mut self, group: &Group) -> PipelineResult<Option<String>> {
-        let Some(reference) = group.lines.iter().find_map(|l| l.our_reference.clone()) else { return Ok(None) };
-        let first = &group.lines[0];
-        if !self.references.contains(&reference) {
-            let new = NewException {
-                code: "unknown-own-reference".into(),
-                blocking: true,
-                subject: group.identity.to_string(),
-                message: format!(
-                    "carries the settlement reference `{reference}`, which no settlement of ours has; it is not counted"
-                ),
-                help: Some("correct the reference in the source, or confirm that it is not a sale".into()),
-                partner: Some(first.partner.clone()),
-                on_date: Some(group.document_date),
-                dedupe_key: format!("own-reference:{reference}:{}", group.identity),
-                lasting: true,
-                ..NewException::default()
-            };
-            self.open(new).await?;
+        // What a customer or an admin wrote into the same field is not one of ours and means nothing here.
+        let Some(reference) = group.lines.iter().find_map(|l| settlement::own_reference(l.our_reference.as_deref()?)) else {
+            return Ok(None);
+        };
+        if !self.references.contains(&reference)
+            && let Some((action, _)) = self.tx.exception_decided(&unknown_reference(&reference, &group.identity)).await?
+            && action == "release"
+        {
+            // A person said that it is a sale.
+            return Ok(None);
         }
         Ok(Some(reference))
+    }
+
+    /// A reference of our form that no settlement of ours has: is it a payment or a sale?
+    pub(super) async fn note_unknown_reference(&mut self, document: &DocumentRow) -> PipelineResult<()> {
+        let Some(reference) = document.head.our_reference.as_ref().filter(|r| !self.references.contains(*r)) else {
+            return Ok(());
+        };
+        let key = unknown_reference(reference, &document.identity);
+        if self.tx.exception_decided(&key).await?.is_some() {
+            return Ok(());
+        }
+        let new = NewException {
+            code: "unknown-own-reference".into(),
+            blocking: true,
+            subject: document.identity.to_string(),
+            message: format!(
+                "carries the settlement reference `{reference}`, which no settlement of ours has; it is not counted"
+            ),
+            help: Some(
+                "correct the reference in the source; or resolve with --action release (it is a sale and counts) or \
+                 --action confirm (it is a payment and does not)"
+                    .into(),
+            ),
+            partner: Some(document.head.partner_code.clone()),
+            document_id: Some(document.id),
+            on_date: Some(document.head.document_date),
+            dedupe_key: key,
+            ..NewException::default()
+        };
+        self.open(new).await
     }
 
     /// Keeps what a source shows of our own memo, cancelled ones too: somebody may have taken the credit
     /// back. Only for a state that is not older than the known one.
     pub(super) async fn note_memo(&mut self, group: &Group) -> PipelineResult<()> {
-        let Some(reference) = group.lines.iter().find_map(|l| l.our_reference.clone()) else { return Ok(()) };
+        let Some(reference) = group.lines.iter().find_map(|l| settlement::own_reference(l.our_reference.as_deref()?)) else {
+            return Ok(());
+        };
         if !self.references.contains(&reference) || group.key.status == DocumentStatus::Draft {
             return Ok(());
         }
@@ -186,6 +215,7 @@ impl Intake<'_> {
         if old.head.content_hash == head.content_hash && old.head.partner_id == head.partner_id {
             // Known content: only the ordering and the provenance move on.
             self.documents.unchanged += 1;
+            self.document_read(group);
             self.said.insert(old.id);
             self.counts.rows_out += i64::try_from(group.lines.len()).unwrap_or(0);
             head.version = old.head.version;
@@ -198,6 +228,7 @@ impl Intake<'_> {
             return Ok(None);
         }
         self.documents.changed += 1;
+        self.document_read(group);
         if self.delivery.replay {
             self.said.insert(old.id);
             let before = match old.head.partner_id {
@@ -225,6 +256,7 @@ impl Intake<'_> {
             self.routes_differ(old, difference).await?;
         }
         let row = DocumentRow { id: old.id, identity: old.identity.clone(), head };
+        self.note_unknown_reference(&row).await?;
         self.resolve_lines(group, &row, next_line).await.map(Some)
     }
 

@@ -1,7 +1,8 @@
 //! Lines: resolved against master data, or waiting for it with an open exception.
 
 use super::version::{Group, group_drafts};
-use super::{Intake, PipelineResult, line_key, row_key};
+use super::{Intake, PipelineResult, line_key};
+use crate::core::agreement::{AgreementVersion, Rule};
 use crate::core::line::DraftLine;
 use crate::core::money::Currency;
 use crate::store::{DocumentRow, Identity, NewException, NewLine, PendingRow};
@@ -10,6 +11,15 @@ use std::collections::BTreeMap;
 
 /// Code of documents with lines in several currencies.
 const MIXED_CURRENCIES: &str = "mixed-currencies";
+
+/// Units that the terms of an agreement name.
+pub(super) fn units_of(version: &AgreementVersion) -> Vec<String> {
+    let unit = |rule: &Rule| match rule {
+        Rule::Volume(volume) => volume.unit.clone(),
+        Rule::Fixed(_) => None,
+    };
+    version.terms.iter().filter_map(|term| unit(&term.rule)).collect()
+}
 
 /// A finding about a whole document is one exception, however many lines show it.
 fn of_document(line: NewException, document: &DocumentRow) -> NewException {
@@ -123,6 +133,18 @@ impl Intake<'_> {
                 "import or pull the item; the line is counted by itself once it is known",
             ));
         }
+        if let Some(unit) = &draft.unit
+            && !self.units.contains(unit)
+        {
+            missing.push((
+                "no-conversion",
+                format!(
+                    "unit `{unit}` is not known: there is no conversion of it for item `{}`",
+                    draft.item.as_deref().unwrap_or_default()
+                ),
+                "map the source's unit to one of yours, or import it as an item's base unit or with a conversion",
+            ));
+        }
         if let Some(code) = &draft.currency
             && Currency::parse(code).is_none()
         {
@@ -144,11 +166,12 @@ impl Intake<'_> {
         unresolved: &[(&'static str, String, &'static str)],
         document: &DocumentRow,
     ) -> PipelineResult<()> {
-        let key = row_key(&draft.document_number, &draft.line_number);
-        if self.open_keys.remove(&key) {
-            self.tx.clear_exception(&key, "the row was read", self.delivery.now).await?;
+        for key in Self::row_keys(draft) {
+            if !self.refused_now.contains(&key) && self.open_keys.remove(&key) {
+                self.tx.clear_exception(&key, "the row was read", self.delivery.now).await?;
+            }
         }
-        for code in ["unknown-partner", "unknown-item", "unknown-currency", "mixed-partners", "no-figures"] {
+        for code in ["unknown-partner", "unknown-item", "no-conversion", "unknown-currency", "mixed-partners", "no-figures"] {
             let key = line_key(code, document.id, &draft.line_number);
             if unresolved.iter().all(|u| u.0 != code) && self.open_keys.remove(&key) {
                 self.tx.clear_exception(&key, "it is known now", self.delivery.now).await?;

@@ -220,6 +220,7 @@ impl Intake<'_> {
                 }
             }
             Draft::Item(i) => {
+                self.units.extend(i.base_unit.clone());
                 let change = self.tx.put_item(&i).await?;
                 if let MasterChange::New(id) = change {
                     self.item_ids.insert(i.item.clone(), id);
@@ -233,6 +234,7 @@ impl Intake<'_> {
                 }
             }
             Draft::Unit(u) => {
+                self.units.extend([u.from_unit.clone(), u.to_unit.clone()]);
                 let item_id = match &u.item {
                     None => 0,
                     Some(code) => match self.item_ids.get(code) {
@@ -266,7 +268,7 @@ impl Intake<'_> {
             }
             Draft::Memo(m) => {
                 let memo = ErpMemoRow {
-                    reference: m.reference.clone(),
+                    reference: crate::core::settlement::own_reference(&m.reference).unwrap_or_else(|| m.reference.clone()),
                     document: m.document.clone().unwrap_or_default(),
                     memo_date: m.date,
                     currency: m.currency.unwrap_or(self.settings.currency).code().to_owned(),

@@ -7,13 +7,14 @@
 mod documents;
 mod lines;
 mod master;
+pub mod refused;
 mod version;
 
 use super::{PipelineResult, Settings};
 use crate::core::line::DraftLine;
 use crate::core::master::Draft;
 use crate::core::master_data::MasterData;
-use crate::mapping::{Mapped, RowProblem};
+use crate::mapping::Mapped;
 use crate::store::{DocumentRow, Identity, NewException, NewLine, Tx, WorkCounts};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use documents::Removed;
@@ -29,6 +30,8 @@ const BATCH: usize = 5_000;
 pub struct Delivery {
     /// Archived document.
     pub archive_id: i64,
+    /// What tells that its source came again: see [`refused::source_key`].
+    pub source: Option<String>,
     /// Whether a canonical table is imported by a person.
     pub imported: bool,
     /// Whether an archived document is read again by a mended mapping: it replaces what it gave before.
@@ -65,6 +68,8 @@ pub struct Intake<'t> {
     pub(super) delivery: Delivery,
     partner_ids: BTreeMap<String, i64>,
     item_ids: BTreeMap<String, i64>,
+    /// Units that master data or a term of an agreement names.
+    units: HashSet<String>,
     master: MasterData,
     kin: master::Kin,
     any_merges: bool,
@@ -76,6 +81,11 @@ pub struct Intake<'t> {
     /// Lines that known documents seem to have lost, until the delivery brings them further on.
     removed: HashMap<i64, Removed>,
     open_keys: HashSet<String>,
+    /// Whether any refused row is open: the exception, so that a delivery usually looks for none.
+    any_row_open: bool,
+    /// Keys of rows that this delivery could not read, and of refused rows whose documents it brought.
+    refused_now: HashSet<String>,
+    read_now: HashSet<String>,
     references: HashSet<String>,
     rates_from: BTreeMap<String, NaiveDate>,
     all_units_changed: bool,
@@ -96,12 +106,15 @@ impl<'t> Intake<'t> {
         tx.share_folding().await?;
         let partner_ids = tx.partner_ids().await?;
         let item_ids = tx.item_ids().await?;
+        let mut units: HashSet<String> = tx.known_units().await?.into_iter().collect();
+        units.extend(tx.active_agreements().await?.iter().flat_map(lines::units_of));
         let master = tx.master_data().await?;
         let kin = master::Kin::of(&master);
         let any_merges = master.partners().iter().any(|p| p.merged.is_some());
         let referred = tx.referred_numbers().await?.into_iter().collect();
-        let open_keys =
+        let open_keys: HashSet<String> =
             tx.exceptions(&crate::store::ExceptionFilter::default()).await?.into_iter().map(|e| e.dedupe_key).collect();
+        let any_row_open = open_keys.iter().any(|key| key.starts_with(refused::ROW));
         let references = tx.settlements().await?.into_iter().map(|s| s.reference).collect();
         Ok(Self {
             tx,
@@ -109,6 +122,7 @@ impl<'t> Intake<'t> {
             delivery,
             partner_ids,
             item_ids,
+            units,
             master,
             kin,
             any_merges,
@@ -117,6 +131,9 @@ impl<'t> Intake<'t> {
             said: HashSet::new(),
             removed: HashMap::new(),
             open_keys,
+            any_row_open,
+            refused_now: HashSet::new(),
+            read_now: HashSet::new(),
             references,
             rates_from: BTreeMap::new(),
             all_units_changed: false,
@@ -171,6 +188,7 @@ impl<'t> Intake<'t> {
         self.store_fresh().await?;
         self.flush(true).await?;
         self.report_removed_lines().await?;
+        self.close_mended_rows().await?;
         if self.all_units_changed {
             // An alias names a partner a second time.
             let distinct: std::collections::BTreeSet<i64> = self.partner_ids.values().copied().collect();
@@ -182,49 +200,6 @@ impl<'t> Intake<'t> {
             self.tx.mark_partners(&partners, "exchange rates changed").await?;
         }
         Ok((self.counts, self.documents))
-    }
-
-    /// A row that could not be read becomes an exception of its document.
-    async fn refuse_row(&mut self, row: &RowProblem) -> PipelineResult<()> {
-        self.counts.rows_refused += 1;
-        let id = &row.identity;
-        let Some(first) = row.problems.first() else { return Ok(()) };
-        let number = id.document_number.clone().unwrap_or_default();
-        let line = id.line_number.clone().unwrap_or_default();
-        let place = first.problem.place.as_ref().map(ToString::to_string);
-        let subject = if number.is_empty() {
-            place.clone().unwrap_or_else(|| "row".to_owned())
-        } else {
-            format!("{} {number} line {line}", id.document_type.as_deref().unwrap_or("document"))
-        };
-        let messages: Vec<String> = row
-            .problems
-            .iter()
-            .map(|p| match (&p.field, &p.raw) {
-                (Some(field), Some(raw)) => format!("{field} `{raw}`: {}", p.problem.message),
-                (Some(field), None) => format!("{field}: {}", p.problem.message),
-                _ => p.problem.message.clone(),
-            })
-            .collect();
-        let key = if number.is_empty() {
-            format!("row:{}:{}", self.delivery.archive_id, place.clone().unwrap_or_default())
-        } else {
-            row_key(&number, &line)
-        };
-        let new = NewException {
-            code: first.problem.code.clone(),
-            blocking: true,
-            subject,
-            message: messages.join("; "),
-            help: first.problem.help.clone(),
-            place,
-            partner: id.partner.clone(),
-            on_date: id.document_date.as_deref().and_then(|d| d.parse().ok()),
-            line_number: id.line_number.clone(),
-            dedupe_key: key,
-            ..NewException::default()
-        };
-        self.open(new).await
     }
 
     pub(super) async fn open(&mut self, new: NewException) -> PipelineResult<()> {
@@ -286,12 +261,14 @@ impl<'t> Intake<'t> {
             match existing {
                 None => {
                     self.documents.new += 1;
+                    self.document_read(&group);
                     let row = DocumentRow { id: next_document, identity: group.identity.clone(), head };
                     if self.delivery.compared {
                         self.found_late.push(row.clone());
                     }
                     next_document += 1;
                     new_lines.extend(self.resolve_lines(&group, &row, &mut next_line).await?);
+                    self.note_unknown_reference(&row).await?;
                     new_documents.push(row);
                     self.note_memo(&group).await?;
                     self.note_original(&group).await?;
@@ -317,11 +294,6 @@ impl<'t> Intake<'t> {
         lines.clear();
         Ok(())
     }
-}
-
-/// Same row of the same document, whichever file it came in.
-fn row_key(number: &str, line: &str) -> String {
-    format!("row:{number}:{line}")
 }
 
 /// Same finding on the same stored line.

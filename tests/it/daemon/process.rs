@@ -211,7 +211,7 @@ async fn a_workspace_broken_since_the_start_fails_the_run_and_tells_finance() {
     let site = Site::new(None).await;
     let daemon = site.start(None);
     site.until(|_| site.get("/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))).await;
-    site.workspace.write("agreements/acme.toml", "id = \"ACME\"\nratte = \"1%\"\n");
+    site.workspace.write("schedules/a.toml", "ratte = \"1%\"\n");
     let day = Utc::now().date_naive();
     let run = rebated::daemon::board::NewRun {
         job: "nightly".into(),
@@ -222,11 +222,11 @@ async fn a_workspace_broken_since_the_start_fails_the_run_and_tells_finance() {
     };
     site.store.request("nightly", &[run], Utc::now()).await.unwrap();
     let runs = site.until(|runs| runs.iter().any(|run| run.state == "failed")).await;
-    assert!(runs[0].error.as_ref().is_some_and(|error| error.contains("agreements/acme.toml")), "{runs:?}");
-    site.until_mail("agreements/acme.toml").await;
+    assert!(runs[0].error.as_ref().is_some_and(|error| error.contains("schedules/a.toml")), "{runs:?}");
+    site.until_mail("schedules/a.toml").await;
 
     // Whom to tell is read again for each alert.
-    std::fs::remove_file(site.workspace.path().join("agreements/acme.toml")).unwrap();
+    std::fs::remove_file(site.workspace.path().join("schedules/a.toml")).unwrap();
     let schedule = site.workspace.path().join("schedules/nightly.toml");
     let text = std::fs::read_to_string(&schedule).unwrap().replace("finance@northwind.example", "night@northwind.example");
     std::fs::write(&schedule, text).unwrap();

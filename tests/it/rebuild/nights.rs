@@ -62,6 +62,7 @@ impl Company {
         self.deliveries += 1;
         Delivery {
             archive_id: self.deliveries,
+            source: None,
             imported: true,
             replay: false,
             compared: false,

@@ -19,7 +19,8 @@ CREATE TABLE archive (
     run_id BIGINT,
     received_at TIMESTAMPTZ NOT NULL
 );
-CREATE UNIQUE INDEX archive_content ON archive (connector, feed, sha256);
+-- Not unique: known bytes that come after others are a new delivery; the first row keeps the chunks.
+CREATE INDEX archive_content ON archive (connector, feed, sha256);
 CREATE TABLE archive_chunk (
     archive_id BIGINT NOT NULL REFERENCES archive (id),
     seq BIGINT NOT NULL,
@@ -35,6 +36,7 @@ CREATE TABLE archive_work (
     rows_refused BIGINT NOT NULL DEFAULT 0,
     acknowledge_key TEXT,
     acknowledged BIGINT NOT NULL DEFAULT 0,
+    seen_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX archive_work_new ON archive_work (state) WHERE state = 'new';
@@ -163,6 +165,8 @@ CREATE TABLE line (
     PRIMARY KEY (id, partner_id)
 );
 CREATE UNIQUE INDEX line_identity ON line (partner_id, document_id, version, line_number);
+-- Few lines lack an item, and every night asks for them.
+CREATE INDEX line_without_item ON line (partner_id) WHERE item_id IS NULL;
 CREATE INDEX line_refers ON line (refers_to_document) WHERE refers_to_document IS NOT NULL;
 -- Lines that could not be resolved yet: nothing is dropped, each has an open exception.
 CREATE TABLE pending_line (
