@@ -173,6 +173,23 @@ impl FiscalCalendar {
             Span::Agreement | Span::Lifetime => validity,
         }
     }
+    /// The same months one fiscal year earlier: what growth compares with (case 11).
+    ///
+    /// A period that ends with a fiscal month gives one that ends with that month, leap day or not;
+    /// any other last day keeps its number. Periods that follow one another without a gap give
+    /// periods that do, so no day of a baseline is lost or counted twice. A period of nothing but
+    /// 29 February gives 28 February.
+    pub fn prior_year(&self, period: Period) -> Period {
+        let to = self.year_earlier(period.to);
+        let from = self.year_earlier(day_before(period.from)) + Days::new(1);
+        Period { from: from.min(to), to }
+    }
+    /// The last day one fiscal year earlier of a period that ends on `last`.
+    fn year_earlier(&self, last: NaiveDate) -> NaiveDate {
+        let earlier = |day: NaiveDate| day.checked_sub_months(Months::new(12)).unwrap_or(NaiveDate::MIN);
+        let month = self.month(last);
+        if month.to == last { self.month(earlier(month.from)).to } else { earlier(last) }
+    }
     /// The next period of the same span after `period`, unclipped.
     pub fn following(&self, span: Span, period: Period, validity: Period) -> Period {
         self.period(span, period.to + Days::new(1), validity)
@@ -246,6 +263,43 @@ mod tests {
         let march = FiscalCalendar { start_month: 3, start_day: 1 };
         assert_eq!(march.period(Span::Year, day("2024-02-29"), ALL()), period("2023-03-01", "2024-02-29"));
         assert_eq!(march.period(Span::Year, day("2024-03-01"), ALL()), period("2024-03-01", "2025-02-28"));
+    }
+
+    #[test]
+    fn case_11_the_year_before_keeps_months_whole_and_never_subtracts_365_days() {
+        let gregorian = FiscalCalendar::default();
+        let prior = |from, to| gregorian.prior_year(period(from, to));
+        for (from, to, prior_from, prior_to) in [
+            // The comparison windows of the case.
+            ("2028-01-01", "2028-02-29", "2027-01-01", "2027-02-28"),
+            ("2029-01-01", "2029-02-28", "2028-01-01", "2028-02-29"),
+            ("2028-01-01", "2028-03-01", "2027-01-01", "2027-03-01"),
+            ("2028-01-01", "2028-02-28", "2027-01-01", "2027-02-28"),
+            // Days between whose months have a leap day on one side only.
+            ("2029-02-28", "2029-12-31", "2028-02-28", "2028-12-31"),
+            ("2028-02-29", "2028-12-31", "2027-03-01", "2027-12-31"),
+            ("2028-02-29", "2028-02-29", "2027-02-28", "2027-02-28"),
+        ] {
+            assert_eq!(prior(from, to), period(prior_from, prior_to), "{from}..{to}");
+        }
+        let march = FiscalCalendar { start_month: 3, start_day: 1 };
+        assert_eq!(march.prior_year(period("2024-03-01", "2025-02-28")), period("2023-03-01", "2024-02-29"));
+        let mid_month = FiscalCalendar { start_month: 2, start_day: 15 };
+        assert_eq!(mid_month.prior_year(period("2028-02-15", "2028-03-14")), period("2027-02-15", "2027-03-14"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn periods_without_a_gap_have_prior_years_without_one(
+            start in 0i64..20_000, first in 1i64..400, second in 2i64..400, month in 1u32..=12, day_of in 1u32..=28,
+        ) {
+            let calendar = FiscalCalendar { start_month: month, start_day: day_of };
+            let at = |n: i64| day("1990-01-01") + chrono::TimeDelta::days(n);
+            let one = Period { from: at(start), to: at(start + first - 1) };
+            let two = Period { from: at(start + first), to: at(start + first + second - 1) };
+            let (before_one, before_two) = (calendar.prior_year(one), calendar.prior_year(two));
+            proptest::prop_assert_eq!(before_one.to + Days::new(1), before_two.from);
+        }
     }
 
     #[test]
