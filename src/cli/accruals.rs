@@ -75,10 +75,9 @@ pub async fn run(command: Accruals, app: &App) -> Result<Done, Failure> {
         let money = |m: Micros| currency.map_or_else(|| m.to_string(), |c| c.amount_text(m));
         let period = Period { from: f.period_from, to: f.period_to };
         let version = versions.iter().find(|v| v.body.id == f.agreement && i64::from(v.body.version) == f.version);
-        let tier_from = version.and_then(|v| v.body.terms.iter().find(|t| t.id == f.term)).and_then(|t| match &t.rule {
-            crate::core::agreement::Rule::Volume(v) => v.tiers.get(usize::try_from(f.tier?).ok()?).map(|t| t.from.to_text(0)),
-            crate::core::agreement::Rule::Fixed(_) => None,
-        });
+        let tier_from = version
+            .and_then(|v| v.body.terms.iter().find(|t| t.id == f.term))
+            .and_then(|t| t.rule.tiers().get(usize::try_from(f.tier?).ok()?).map(|t| t.from.to_text(0)));
         rows.push(serde_json::json!({
             "agreement": f.agreement, "version": f.version, "term": f.term, "partner": partner,
             "period": { "from": f.period_from, "to": f.period_to, "label": period_label(period, &app.runtime.settings.calendar) },

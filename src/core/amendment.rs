@@ -8,7 +8,7 @@
 //! agreement (its currency, whose figures are taken together, which date and which calendar place a
 //! document) may not even then: the past would be reckoned anew by it.
 
-use crate::core::agreement::{AgreementVersion, Measure, ReturnsBasis, Rule, Term};
+use crate::core::agreement::{AgreementVersion, Measure, ReturnsBasis, Term};
 use crate::core::problem::Problem;
 
 /// Why two neighbouring versions cannot stand together, with the key of the later one to blame;
@@ -70,13 +70,13 @@ fn changed_kind(before: &Term, after: &Term) -> Option<(&'static str, String, St
     if before.accumulate != after.accumulate {
         return Some(("the accumulation", before.accumulate.word().to_owned(), after.accumulate.word().to_owned()));
     }
-    match (&before.rule, &after.rule) {
-        (Rule::Volume(before), Rule::Volume(after)) => measure("the qualifier", before.qualifier, after.qualifier)
-            .or_else(|| measure("the base", before.base, after.base))
-            .or_else(|| {
-                let unit = |unit: &Option<String>| unit.clone().unwrap_or_else(|| "none".to_owned());
-                (before.unit != after.unit).then(|| ("the unit", unit(&before.unit), unit(&after.unit)))
-            }),
-        (Rule::Fixed(_), _) | (_, Rule::Fixed(_)) => None,
-    }
+    let (before, after) = (before.rule.measures(), after.rule.measures());
+    let unit = |name, before: Option<&str>, after: Option<&str>| {
+        let text = |unit: Option<&str>| unit.unwrap_or("none").to_owned();
+        (before != after).then(|| (name, text(before), text(after)))
+    };
+    measure("the qualifier", before.qualifier, after.qualifier)
+        .or_else(|| measure("the base", before.base, after.base))
+        .or_else(|| unit("the unit", before.unit, after.unit))
+        .or_else(|| unit("the unit of the base", before.base_unit, after.base_unit))
 }

@@ -12,6 +12,7 @@ mod sums;
 pub use crate::core::master_data::MasterData;
 pub use compiled::{accumulation_period, restarts, ruling, term_calendar, whole_validity};
 pub use measure::compare_line_numbers;
+pub use sums::facet;
 pub use sums::{Accumulator, BASE, Cell, Contribution, Key, LineProblem, QUALIFIER, Sums};
 
 use crate::core::agreement::{AgreementVersion, DateBasis, PaymentCondition, ReturnsBasis};
@@ -118,7 +119,7 @@ impl Counted {
     }
     fn cell(&self, agreement: u32, placed: &Placed, version: &Version, term: &CompiledTerm) -> Cell {
         let key = Key { agreement, term: term.index, partner_id: placed.partner_id, period: self.period, part: self.part };
-        Cell { key, bucket: self.bucket, version: version.source.version }
+        Cell { key, facet: facet::MAIN, bucket: self.bucket, version: version.source.version }
     }
 }
 
@@ -248,9 +249,9 @@ impl Matcher {
         self.each(document, |line, number, placed, term, result| {
             let version = &self.agreements[number as usize].versions[placed.version];
             if let Ok(counted) = result {
-                let Cell { key, bucket, version } = counted.cell(number, placed, version, term);
+                let Cell { key, facet, bucket, version } = counted.cell(number, placed, version, term);
                 let documents = i64::from(!list.iter().any(|(_, c)| c.key == key));
-                list.push((line.id, Contribution { key, bucket, version, sums: counted.sums(documents) }));
+                list.push((line.id, Contribution { key, facet, bucket, version, sums: counted.sums(documents) }));
             }
         });
         list
@@ -277,12 +278,13 @@ impl Matcher {
                             });
                         match judged {
                             Ok((term, counted)) => {
-                                let Cell { key, bucket, version: ruled } = counted.cell(number, placed, version, term);
+                                let Cell { key, facet, bucket, version: ruled } = counted.cell(number, placed, version, term);
                                 let carries = contributions
                                     .iter()
                                     .find(|(id, c)| *id == line.id && c.key == key)
                                     .map_or(0, |(_, c)| c.sums.documents);
-                                let contribution = Contribution { key, bucket, version: ruled, sums: counted.sums(carries) };
+                                let contribution =
+                                    Contribution { key, facet, bucket, version: ruled, sums: counted.sums(carries) };
                                 Outcome::Counted { contribution, rule: rule_text(version, term, placed, line, &counted) }
                             }
                             Err(refusal) => Outcome::Not { code: refusal.code(), reason: refusal.reason(line, id) },

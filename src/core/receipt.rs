@@ -38,6 +38,8 @@ pub struct CountedLine {
     pub unit: String,
     /// Partner it counts for.
     pub partner_id: i64,
+    /// Which of the figure's sums it adds to, see [`crate::core::matching::facet`].
+    pub facet: i64,
     /// Accounting month.
     pub bucket: NaiveDate,
     /// Agreement version that ruled it.
@@ -89,7 +91,7 @@ pub fn lines(
     } else {
         let entries: Vec<Entry> = counted
             .iter()
-            .map(|l| Entry { partner_id: l.partner_id, bucket: l.bucket, version: l.version, sums: l.sums })
+            .map(|l| Entry { partner_id: l.partner_id, facet: l.facet, bucket: l.bucket, version: l.version, sums: l.sums })
             .collect();
         line_parts(versions, term_id, period, &entries, calendar)?
     };

@@ -66,6 +66,7 @@ pub async fn with_master(
                     quantity: line.quantity,
                     unit: line.unit.to_string(),
                     partner_id,
+                    facet: contribution.facet,
                     bucket: contribution.bucket,
                     version: contribution.version,
                     sums: contribution.sums,

@@ -89,6 +89,7 @@ pub fn figures(
         let owner = if shared { 0 } else { row.partner_id };
         keys.entry((owner, &row.term, row.period_from, row.period_to, row.part)).or_default().push(Entry {
             partner_id: row.partner_id,
+            facet: row.facet,
             bucket: row.bucket,
             version: u32::try_from(row.version).unwrap_or(0),
             sums: Sums { slots: row.sums, lines: row.lines, documents: row.documents },

@@ -156,6 +156,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
                 period_from: cell.key.period.from,
                 period_to: cell.key.period.to,
                 part: cell.key.part,
+                facet: cell.facet,
                 bucket: cell.bucket,
                 version: i64::from(cell.version),
                 sums: sum.slots,
@@ -165,12 +166,13 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
         }
     }
     rows.sort_by(|a, b| {
-        (a.partner_id, &a.agreement, &a.term, a.period_from, a.part, a.bucket, a.version).cmp(&(
+        (a.partner_id, &a.agreement, &a.term, a.period_from, a.part, a.facet, a.bucket, a.version).cmp(&(
             b.partner_id,
             &b.agreement,
             &b.term,
             b.period_from,
             b.part,
+            b.facet,
             b.bucket,
             b.version,
         ))

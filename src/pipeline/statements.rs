@@ -7,7 +7,7 @@ use super::stages::{Stage, StageOutcome};
 use super::{PipelineError, PipelineResult, Runtime, accrue, settled};
 use crate::config::MailTransportConfig;
 use crate::core::accrual::tiers_of_period;
-use crate::core::agreement::{AgreementVersion, Measure, Method, Rule};
+use crate::core::agreement::AgreementVersion;
 use crate::core::hash::sha256_hex;
 use crate::core::matching::{term_calendar, whole_validity};
 use crate::core::number::Micros;
@@ -369,10 +369,7 @@ async fn agreement_input(
         let ruling = versions.iter().rev().filter(of_version).find(|v| v.version <= figure.version);
         let Some(ruling) = ruling.or_else(|| versions.iter().rev().find(of_version)) else { continue };
         let Some(term) = ruling.terms.iter().find(|t| t.id == figure.term) else { continue };
-        let (qualifier_measure, base_measure, unit, method) = match &term.rule {
-            Rule::Volume(v) => (v.qualifier, v.base, v.unit.clone(), v.method),
-            Rule::Fixed(_) => (Measure::NetAmount, Measure::NetAmount, None, Method::Retrospective),
-        };
+        let measures = term.rule.measures();
         let tiers = tiers_of_period(versions, &figure.term, ruling.version, figure.period, &calendar);
         let lines = counted::shares(runtime, versions, figure, &counted)?
             .into_iter()
@@ -398,10 +395,10 @@ async fn agreement_input(
             id: figure.term.clone(),
             kind: term.rule.name().to_owned(),
             accumulation: figure.period,
-            qualifier_measure,
-            base_measure,
-            unit,
-            method,
+            qualifier_measure: measures.qualifier,
+            base_measure: measures.base,
+            unit: measures.unit.map(str::to_owned),
+            method: term.rule.method(),
             bound: ruling.bound,
             tiers,
             qualifier: figure.qualifier.to_micros(),

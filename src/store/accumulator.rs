@@ -23,6 +23,8 @@ pub struct AccumulatorRow {
     pub period_to: NaiveDate,
     /// 0, or the document or line that is its own period.
     pub part: i64,
+    /// Which of the figure's sums.
+    pub facet: i64,
     /// First day of the accounting month.
     pub bucket: NaiveDate,
     /// Agreement version.
@@ -55,6 +57,7 @@ struct Raw {
     period_from: NaiveDate,
     period_to: NaiveDate,
     part: i64,
+    facet: i64,
     bucket: NaiveDate,
     version: i64,
     sum0: String,
@@ -71,6 +74,7 @@ from_row!(Raw {
     period_from,
     period_to,
     part,
+    facet,
     bucket,
     version,
     sum0,
@@ -94,6 +98,7 @@ impl Raw {
             period_from: self.period_from,
             period_to: self.period_to,
             part: self.part,
+            facet: self.facet,
             bucket: self.bucket,
             version: self.version,
             sums: [sum(&self.sum0)?, sum(&self.sum1)?, sum(&self.sum2)?, sum(&self.sum3)?],
@@ -107,13 +112,23 @@ impl Raw {
 const PAIRS_AT_ONCE: usize = 4_000;
 
 /// Names one running sum.
-type Address = (i64, String, String, NaiveDate, NaiveDate, i64, NaiveDate, i64);
+type Address = (i64, String, String, NaiveDate, NaiveDate, i64, i64, NaiveDate, i64);
 
 fn address(row: &AccumulatorRow) -> Address {
-    (row.partner_id, row.agreement.clone(), row.term.clone(), row.period_from, row.period_to, row.part, row.bucket, row.version)
+    (
+        row.partner_id,
+        row.agreement.clone(),
+        row.term.clone(),
+        row.period_from,
+        row.period_to,
+        row.part,
+        row.facet,
+        row.bucket,
+        row.version,
+    )
 }
 
-fn table_rows(list: &[AccumulatorRow]) -> Rows<'_, 14> {
+fn table_rows(list: &[AccumulatorRow]) -> Rows<'_, 15> {
     let mut rows = Rows::of(
         "accumulator",
         [
@@ -123,6 +138,7 @@ fn table_rows(list: &[AccumulatorRow]) -> Rows<'_, 14> {
             "period_from",
             "period_to",
             "part",
+            "facet",
             "bucket",
             "version",
             "sum0",
@@ -148,6 +164,7 @@ fn table_rows(list: &[AccumulatorRow]) -> Rows<'_, 14> {
             r.period_from.into(),
             r.period_to.into(),
             r.part.into(),
+            r.facet.into(),
             r.bucket.into(),
             r.version.into(),
             sum0,
@@ -165,8 +182,8 @@ impl Tx {
     /// Running sums of one agreement for one partner, in key and month order.
     pub async fn accumulators(&mut self, partner_id: i64, agreement: &str) -> StoreResult<Vec<AccumulatorRow>> {
         let rows: Vec<Raw> = on!(self, c => sqlx::query_as(
-            "SELECT partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
-             FROM accumulator WHERE partner_id = $1 AND agreement = $2 ORDER BY term, period_from, period_to, part, bucket, version")
+            "SELECT partner_id, agreement, term, period_from, period_to, part, facet, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
+             FROM accumulator WHERE partner_id = $1 AND agreement = $2 ORDER BY term, period_from, period_to, part, facet, bucket, version")
             .bind(partner_id).bind(agreement).fetch_all(c).await?);
         rows.into_iter().map(Raw::into_row).collect()
     }
@@ -174,8 +191,8 @@ impl Tx {
     /// Running sums of an agreement over all partners.
     pub async fn accumulators_of_agreement(&mut self, agreement: &str) -> StoreResult<Vec<AccumulatorRow>> {
         let rows: Vec<Raw> = on!(self, c => sqlx::query_as(
-            "SELECT partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
-             FROM accumulator WHERE agreement = $1 ORDER BY partner_id, term, period_from, period_to, part, bucket, version")
+            "SELECT partner_id, agreement, term, period_from, period_to, part, facet, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
+             FROM accumulator WHERE agreement = $1 ORDER BY partner_id, term, period_from, period_to, part, facet, bucket, version")
             .bind(agreement).fetch_all(c).await?);
         rows.into_iter().map(Raw::into_row).collect()
     }
@@ -183,8 +200,8 @@ impl Tx {
     /// All running sums: for the self-check against a rebuild.
     pub async fn all_accumulators(&mut self) -> StoreResult<Vec<AccumulatorRow>> {
         let rows: Vec<Raw> = on!(self, c => sqlx::query_as(
-            "SELECT partner_id, agreement, term, period_from, period_to, part, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
-             FROM accumulator ORDER BY partner_id, agreement, term, period_from, period_to, part, bucket, version").fetch_all(c).await?);
+            "SELECT partner_id, agreement, term, period_from, period_to, part, facet, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
+             FROM accumulator ORDER BY partner_id, agreement, term, period_from, period_to, part, facet, bucket, version").fetch_all(c).await?);
         rows.into_iter().map(Raw::into_row).collect()
     }
 
@@ -193,7 +210,7 @@ impl Tx {
         let rows: Vec<Raw> = of_pairs!(
             self,
             pairs,
-            "SELECT t.partner_id, t.agreement, t.term, t.period_from, t.period_to, t.part, t.bucket, t.version, t.sum0, t.sum1, t.sum2, t.sum3,
+            "SELECT t.partner_id, t.agreement, t.term, t.period_from, t.period_to, t.part, t.facet, t.bucket, t.version, t.sum0, t.sum1, t.sum2, t.sum3,
                     t.line_count, t.document_count",
             "accumulator",
             ""
@@ -230,7 +247,7 @@ impl Tx {
             let rows = table_rows(&sums);
             self.upsert_rows(
                 rows,
-                "ON CONFLICT (partner_id, agreement, term, period_from, period_to, part, bucket, version) DO UPDATE SET sum0 = EXCLUDED.sum0, sum1 = EXCLUDED.sum1,
+                "ON CONFLICT (partner_id, agreement, term, period_from, period_to, part, facet, bucket, version) DO UPDATE SET sum0 = EXCLUDED.sum0, sum1 = EXCLUDED.sum1,
                      sum2 = EXCLUDED.sum2, sum3 = EXCLUDED.sum3, line_count = EXCLUDED.line_count, document_count = EXCLUDED.document_count",
             )
             .await?;
@@ -241,9 +258,9 @@ impl Tx {
     async fn remove_accumulator(&mut self, row: &AccumulatorRow) -> StoreResult<()> {
         on!(self, c => sqlx::query(
             "DELETE FROM accumulator
-             WHERE partner_id = $1 AND agreement = $2 AND term = $3 AND period_from = $4 AND period_to = $5 AND part = $6 AND bucket = $7 AND version = $8")
+             WHERE partner_id = $1 AND agreement = $2 AND term = $3 AND period_from = $4 AND period_to = $5 AND part = $6 AND facet = $7 AND bucket = $8 AND version = $9")
             .bind(row.partner_id).bind(&row.agreement).bind(&row.term).bind(row.period_from).bind(row.period_to).bind(row.part)
-            .bind(row.bucket).bind(row.version).execute(c).await?.rows_affected());
+            .bind(row.facet).bind(row.bucket).bind(row.version).execute(c).await?.rows_affected());
         Ok(())
     }
 

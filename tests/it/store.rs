@@ -525,6 +525,7 @@ fn running_sum(number: i64, factor: i128) -> AccumulatorRow {
         period_from: day("2026-01-01"),
         period_to: day("2026-12-31"),
         part: number,
+        facet: number % 3,
         bucket: day("2026-03-01"),
         version: 1 + number % 2,
         sums: [Exact(factor * i128::from(number)), Exact(factor * 10_i128.pow(30)), Exact(-factor), Exact(0)],

@@ -3,9 +3,11 @@
 use super::evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};
 use super::spread;
 use super::steps::Step;
-use crate::core::agreement::{AgreementVersion, Benefit, Bound, Measure, NegativePolicy, QualifierScope, Rule, Term, Tier};
+use crate::core::agreement::{
+    AgreementVersion, Benefit, Bound, Measure, Measures, NegativePolicy, QualifierScope, Rule, Term, Tier,
+};
 use crate::core::allocation;
-use crate::core::matching::{BASE, QUALIFIER, Sums, term_calendar, whole_validity};
+use crate::core::matching::{BASE, QUALIFIER, Sums, facet, term_calendar, whole_validity};
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
 use crate::core::terms::fixed;
@@ -137,13 +139,6 @@ fn value(measure: Measure, slot: usize, sums: &Sums) -> Exact {
     }
 }
 
-fn measures(term: &Term) -> (Measure, Measure, Option<&str>) {
-    match &term.rule {
-        Rule::Volume(volume) => (volume.qualifier, volume.base, volume.unit.as_deref()),
-        Rule::Fixed(_) => (Measure::NetAmount, Measure::NetAmount, None),
-    }
-}
-
 impl<'a> Rules<'a> {
     fn new(versions: &'a [AgreementVersion], term_id: &str, period: Period, calendar: &FiscalCalendar) -> Option<Self> {
         let mut list: Vec<VersionTerm<'a>> = versions
@@ -174,7 +169,7 @@ impl<'a> Rules<'a> {
         let (mut qualifiers, mut bases, mut lines) = (0u128, 0u128, 0u128);
         for entry in entries {
             let Some(version) = self.versions.iter().find(|v| v.agreement.version == entry.version) else { continue };
-            let Some((qualifier, base, _)) = version.term.map(measures) else { continue };
+            let Some(Measures { qualifier, base, .. }) = version.term.map(|t| t.rule.measures()) else { continue };
             qualifiers = qualifiers.saturating_add(value(qualifier, QUALIFIER, &entry.sums).0.unsigned_abs());
             bases = bases.saturating_add(value(base, BASE, &entry.sums).0.unsigned_abs());
             lines += 1;
@@ -213,9 +208,10 @@ impl<'a> Rules<'a> {
         let mut measured: Vec<MeasuredEntry> = entries
             .iter()
             .enumerate()
+            .filter(|(_, entry)| entry.facet == facet::MAIN)
             .filter_map(|(index, entry)| {
                 let version = self.versions.iter().position(|v| v.agreement.version == entry.version)?;
-                let (qualifier, base, _) = measures(self.versions[version].term?);
+                let Measures { qualifier, base, .. } = self.versions[version].term?.rule.measures();
                 let amounts =
                     Amounts { qualifier: value(qualifier, QUALIFIER, &entry.sums), base: value(base, BASE, &entry.sums) };
                 Some(MeasuredEntry { entry: *entry, index, version, amounts })
@@ -244,8 +240,8 @@ impl<'a> Rules<'a> {
         let qualifier_like = |wanted: (Measure, Option<&str>)| -> Exact {
             let same = measured.iter().filter(|m| {
                 self.versions[m.version].term.is_some_and(|t| {
-                    let (measure, _, unit) = measures(t);
-                    (measure, unit) == wanted
+                    let measures = t.rule.measures();
+                    (measures.qualifier, measures.unit) == wanted
                 })
             });
             snap(wanted.0, same.map(|m| m.amounts.qualifier).sum())
@@ -270,9 +266,9 @@ impl<'a> Rules<'a> {
                 _ => VersionRule::Gone,
             })
             .collect();
-        let (measure, base, unit) = measures(self.newest_term);
+        let Measures { qualifier: measure, base, unit, .. } = self.newest_term.rule.measures();
         let uncapped =
-            measured.iter().filter_map(|m| Some(value(measures(self.versions[m.version].term?).1, BASE, &m.entry.sums)));
+            measured.iter().filter_map(|m| Some(value(self.versions[m.version].term?.rule.measures().base, BASE, &m.entry.sums)));
         Totals {
             rules,
             qualifier: qualifier_like((measure, unit)),
@@ -352,7 +348,7 @@ impl<'a> Rules<'a> {
         let measured = self.measure(&ordered);
         let totals = self.totals(&measured);
         let parts = self.benefits(&measured, &totals, false);
-        let mut steps = vec![Step::Qualifier { measure: measures(self.newest_term).0, figure: totals.qualifier }];
+        let mut steps = vec![Step::Qualifier { measure: self.newest_term.rule.measures().qualifier, figure: totals.qualifier }];
         if totals.base != totals.uncapped_base {
             steps.push(Step::BaseCap { counted: totals.uncapped_base, kept: totals.base });
         }
@@ -408,7 +404,7 @@ impl<'a> Rules<'a> {
                 continue;
             }
             let number = version.agreement.version;
-            let measure = version.term.map_or(Measure::NetAmount, |t| measures(t).1);
+            let measure = version.term.map_or(Measure::NetAmount, |t| t.rule.measures().base);
             let base = snap(measure, own().map(|(m, _)| m.amounts.base).sum());
             let unrounded: Fine = own().map(|(_, part)| *part).sum();
             let (qualifier, tier) = match rule {
@@ -482,7 +478,7 @@ impl<'a> Rules<'a> {
         digits: u32,
     ) -> Result<Vec<PartnerFigure>, TooLarge> {
         let together = self.newest.qualifier_scope == QualifierScope::Agreement;
-        let (qualifier_measure, base_measure, _) = measures(self.newest_term);
+        let Measures { qualifier: qualifier_measure, base: base_measure, .. } = self.newest_term.rule.measures();
         let bases: Vec<Exact> =
             by_partner.iter().map(|own| snap(base_measure, own.iter().map(|i| measured[*i].amounts.base).sum())).collect();
         let whole: Exact = bases.iter().map(|b| b.clamp_positive()).sum();

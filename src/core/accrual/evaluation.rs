@@ -11,6 +11,8 @@ use chrono::NaiveDate;
 pub struct Entry {
     /// Partner. Where several share a figure, pass them in the order of their codes: it breaks ties.
     pub partner_id: i64,
+    /// Which of the figure's sums, see [`crate::core::matching::facet`].
+    pub facet: i64,
     /// Accounting month.
     pub bucket: NaiveDate,
     /// Agreement version that ruled the lines.

@@ -4,7 +4,7 @@
 //! Nothing here looks at lines; the invariant is that exactly one version of an agreement rules
 //! any day, the highest one that is in force.
 
-use crate::core::agreement::{AgreementVersion, Dimension, Measure, PaymentCondition, Rule, Selection, Term, UnitMatch};
+use crate::core::agreement::{AgreementVersion, Dimension, Measure, PaymentCondition, Selection, Term, UnitMatch};
 use crate::core::line::{DocumentType, Extra, Line, LineKind};
 use crate::core::master_data::{MasterData, RateSeries};
 use crate::core::money::Currency;
@@ -98,10 +98,16 @@ pub(super) struct CompiledTerm {
     except: Vec<Test>,
     pub payment: PaymentCondition,
     pub accumulate: Span,
-    pub qualifier: Measure,
-    pub base: Measure,
-    pub unit: Option<Arc<str>>,
+    pub qualifier: Gauge,
+    pub base: Gauge,
     pub unit_match: UnitMatch,
+}
+
+/// A measure, and the unit of quantities.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Gauge {
+    pub measure: Measure,
+    pub unit: Option<Arc<str>>,
 }
 
 impl CompiledTerm {
@@ -278,10 +284,7 @@ fn compile_selection(selection: &Selection, with_kinds: bool, symbols: &mut Symb
 }
 
 fn compile_term(term: &Term, index: u32, symbols: &mut Symbols) -> CompiledTerm {
-    let (qualifier, base, unit, unit_match) = match &term.rule {
-        Rule::Volume(volume) => (volume.qualifier, volume.base, volume.unit.as_deref().map(Arc::from), volume.unit_match),
-        Rule::Fixed(_) => (Measure::NetAmount, Measure::NetAmount, None, UnitMatch::Convert),
-    };
+    let measures = term.rule.measures();
     CompiledTerm {
         index,
         documents: term.documents.iter().fold(0, |mask, d| mask | 1 << *d as u8),
@@ -290,10 +293,9 @@ fn compile_term(term: &Term, index: u32, symbols: &mut Symbols) -> CompiledTerm 
         except: compile_selection(&term.except, true, symbols),
         payment: term.payment,
         accumulate: term.accumulate,
-        qualifier,
-        base,
-        unit,
-        unit_match,
+        qualifier: Gauge { measure: measures.qualifier, unit: measures.unit.map(Arc::from) },
+        base: Gauge { measure: measures.base, unit: measures.base_unit.map(Arc::from) },
+        unit_match: measures.unit_match,
     }
 }
 

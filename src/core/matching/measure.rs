@@ -3,7 +3,7 @@
 //!
 //! Conversions are exact and never fall back to one: what cannot be converted is refused.
 
-use super::compiled::{CompiledTerm, Test, Version};
+use super::compiled::{CompiledTerm, Gauge, Test, Version};
 use crate::core::agreement::{Measure, UnitMatch};
 use crate::core::line::{Line, LineKind};
 use crate::core::master_data::{MasterData, Ratio, rate_on};
@@ -220,16 +220,16 @@ pub(super) struct Measured {
 impl Measuring<'_> {
     pub fn measure(&self, term: &CompiledTerm) -> Result<Measured, Refusal<'static>> {
         let mut converted = false;
-        let qualifier = self.value(term, term.qualifier, &mut converted)?;
-        let base = if term.base == term.qualifier { qualifier } else { self.value(term, term.base, &mut converted)? };
+        let qualifier = self.value(term, &term.qualifier, &mut converted)?;
+        let base = if term.base == term.qualifier { qualifier } else { self.value(term, &term.base, &mut converted)? };
         Ok(Measured { qualifier, base, converted })
     }
 
-    fn value(&self, term: &CompiledTerm, measure: Measure, converted: &mut bool) -> Result<Exact, Refusal<'static>> {
+    fn value(&self, term: &CompiledTerm, gauge: &Gauge, converted: &mut bool) -> Result<Exact, Refusal<'static>> {
         let line = self.line;
         let spread = self.discount.filter(|_| term.spreads_discounts() && line.line_kind == LineKind::Goods);
         let discount = |rate, of: fn(&Discount) -> Sum| spread.map_or(Ok(Exact::ZERO), |d| d.share(line, of(d), rate));
-        let figure = match measure {
+        let figure = match gauge.measure {
             Measure::NetAmount => {
                 let rate = self.rate(converted)?;
                 add(line.net_amount.times(rate), discount(rate, |d| d.net)?)?
@@ -244,7 +244,7 @@ impl Measuring<'_> {
                 let cost = line.cost_amount.ok_or(Refusal::NoCost)?;
                 add(add(line.net_amount.times(rate), -cost.times(rate))?, discount(rate, |d| d.net)?)?
             }
-            Measure::Quantity => match term.unit.as_deref() {
+            Measure::Quantity => match gauge.unit.as_deref() {
                 None => line.quantity.exact(),
                 Some(unit) if unit == &*line.unit => line.quantity.exact(),
                 Some(_) if term.unit_match == UnitMatch::Exact => return Err(Refusal::OtherUnit),

@@ -66,6 +66,8 @@ impl Sums {
 pub struct Contribution {
     /// The figure.
     pub key: Key,
+    /// Which of its sums, see [`facet`].
+    pub facet: i64,
     /// First day of the accounting month (or of the settlement week in it) that holds the line.
     pub bucket: NaiveDate,
     /// Agreement version whose ladder applies.
@@ -74,11 +76,19 @@ pub struct Contribution {
     pub sums: Sums,
 }
 
+/// Kinds of sums that one figure is reckoned from (`Cell::facet`).
+pub mod facet {
+    /// What the figure's own lines add up to.
+    pub const MAIN: i64 = 0;
+}
+
 /// Address of one running sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
     /// The figure.
     pub key: Key,
+    /// Which of the figure's sums, see [`facet`].
+    pub facet: i64,
     /// Accounting month.
     pub bucket: NaiveDate,
     /// Agreement version.

@@ -2,7 +2,7 @@
 
 use super::version::{Group, group_drafts};
 use super::{Intake, PipelineResult, line_key};
-use crate::core::agreement::{AgreementVersion, Rule};
+use crate::core::agreement::AgreementVersion;
 use crate::core::line::DraftLine;
 use crate::core::money::Currency;
 use crate::store::{DocumentRow, Identity, NewException, NewLine, PendingRow};
@@ -14,11 +14,7 @@ const MIXED_CURRENCIES: &str = "mixed-currencies";
 
 /// Units that the terms of an agreement name.
 pub(super) fn units_of(version: &AgreementVersion) -> Vec<String> {
-    let unit = |rule: &Rule| match rule {
-        Rule::Volume(volume) => volume.unit.clone(),
-        Rule::Fixed(_) => None,
-    };
-    version.terms.iter().filter_map(|term| unit(&term.rule)).collect()
+    version.terms.iter().flat_map(|term| term.rule.units()).map(str::to_owned).collect()
 }
 
 /// A finding about a whole document is one exception, however many lines show it.

@@ -69,6 +69,7 @@ fn counted(world: &World, document: &Doc) -> Vec<receipt::CountedLine> {
                 quantity: line.quantity,
                 unit: line.unit.to_string(),
                 partner_id: c.key.partner_id,
+                facet: c.facet,
                 bucket: c.bucket,
                 version: c.version,
                 sums: c.sums,

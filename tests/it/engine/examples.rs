@@ -240,7 +240,13 @@ fn a_figure_to_date_leaves_later_months_out() {
         .fold(&documents)
         .into_sorted()
         .into_iter()
-        .map(|(cell, sums)| rebated::core::accrual::Entry { partner_id: 1, bucket: cell.bucket, version: cell.version, sums })
+        .map(|(cell, sums)| rebated::core::accrual::Entry {
+            partner_id: 1,
+            facet: cell.facet,
+            bucket: cell.bucket,
+            version: cell.version,
+            sums,
+        })
         .collect();
     let year = period("2026-01-01", "2026-12-31");
     let to = |cutoff| {
@@ -315,6 +321,7 @@ fn partners_taken_together_reach_the_tier_together_and_share_by_base() {
         .into_iter()
         .map(|(cell, sums)| rebated::core::accrual::Entry {
             partner_id: cell.key.partner_id,
+            facet: cell.facet,
             bucket: cell.bucket,
             version: cell.version,
             sums,

@@ -245,7 +245,8 @@ impl World {
         let mut keys: Vec<(i64, Period, i64, Vec<Entry>)> = Vec::new();
         for (cell, sums) in sums.into_sorted() {
             assert_eq!(matcher.agreement_id(cell.key.agreement).map(|id| &**id), Some("A"));
-            let entry = Entry { partner_id: cell.key.partner_id, bucket: cell.bucket, version: cell.version, sums };
+            let entry =
+                Entry { partner_id: cell.key.partner_id, facet: cell.facet, bucket: cell.bucket, version: cell.version, sums };
             let (partner, period, part) = (cell.key.partner_id, cell.key.period, cell.key.part);
             match keys.iter_mut().find(|k| (k.0, k.1, k.2) == (partner, period, part)) {
                 Some(key) => key.3.push(entry),

@@ -259,6 +259,7 @@ CREATE TABLE accumulator (
     period_from DATE NOT NULL,
     period_to DATE NOT NULL,
     part BIGINT NOT NULL,
+    facet BIGINT NOT NULL,
     bucket DATE NOT NULL,
     version BIGINT NOT NULL,
     sum0 TEXT NOT NULL,
@@ -267,7 +268,7 @@ CREATE TABLE accumulator (
     sum3 TEXT NOT NULL,
     line_count BIGINT NOT NULL,
     document_count BIGINT NOT NULL,
-    PRIMARY KEY (partner_id, agreement, term, period_from, period_to, part, bucket, version)
+    PRIMARY KEY (partner_id, agreement, term, period_from, period_to, part, facet, bucket, version)
 );
 -- Which agreement, partner pairs accrue has to look at, and why.
 CREATE TABLE dirty_key (

@@ -259,6 +259,7 @@ CREATE TABLE accumulator (
     period_from TEXT NOT NULL,
     period_to TEXT NOT NULL,
     part INTEGER NOT NULL,
+    facet INTEGER NOT NULL,
     bucket TEXT NOT NULL,
     version INTEGER NOT NULL,
     sum0 TEXT NOT NULL,
@@ -267,7 +268,7 @@ CREATE TABLE accumulator (
     sum3 TEXT NOT NULL,
     line_count INTEGER NOT NULL,
     document_count INTEGER NOT NULL,
-    PRIMARY KEY (partner_id, agreement, term, period_from, period_to, part, bucket, version)
+    PRIMARY KEY (partner_id, agreement, term, period_from, period_to, part, facet, bucket, version)
 ) STRICT, WITHOUT ROWID;
 -- Which agreement, partner pairs accrue has to look at, and why.
 CREATE TABLE dirty_key (
