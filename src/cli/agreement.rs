@@ -1,10 +1,11 @@
 //! `agreement import / list / show / submit / approve / reject`.
 
 use super::Done;
-use super::app::{App, Failure};
-use super::output::{Table, print_json};
+use super::app::{App, Failure, readable};
+use super::output::{Table, print_done, print_json};
 use crate::config::{FileTrust, agreement_file};
 use crate::core::problem::Problems;
+use crate::core::rights::Action;
 use crate::pipeline::load;
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -60,26 +61,26 @@ pub async fn run(command: AgreementCommand, app: &App) -> Result<Done, Failure> 
     match command {
         AgreementCommand::Import { files, draft } => import(app, &files, draft).await,
         AgreementCommand::Submit { id, version } => {
-            let user = app.actor().await?;
+            let user = app.person(Action::EnterAgreement, &id).await?;
             let version = newest(app, &id, version, "draft").await?;
             load::submit(&app.runtime, &id, version, &user).await?;
-            println!("{id} version {version} waits for approval");
+            say(app, &id, version, "submitted", "waits for approval");
             Ok(Done::Waiting)
         }
         AgreementCommand::List => list(app).await,
         AgreementCommand::Show { id } => show(app, &id).await,
         AgreementCommand::Approve { id, version } => {
-            let user = app.actor().await?;
+            let user = app.person(Action::DecideAgreement, &id).await?;
             let version = waiting(app, &id, version).await?;
             load::approve(&app.runtime, &id, version, &user).await?;
-            println!("{id} version {version} is active");
+            say(app, &id, version, "active", "is active");
             Ok(Done::Clean)
         }
         AgreementCommand::Reject { id, version, reason } => {
-            let user = app.actor().await?;
+            let user = app.person(Action::DecideAgreement, &id).await?;
             let version = waiting(app, &id, version).await?;
             load::reject(&app.runtime, &id, version, &reason, &user).await?;
-            println!("{id} version {version} is rejected");
+            say(app, &id, version, "rejected", "is rejected");
             Ok(Done::Clean)
         }
     }
@@ -100,39 +101,49 @@ async fn newest(app: &App, id: &str, version: Option<i64>, state: &str) -> Resul
         .ok_or_else(|| Failure::Use(format!("no version of `{id}` is {state}")))
 }
 
+/// What became of a version.
+fn say(app: &App, id: &str, version: i64, state: &str, text: &str) {
+    let value = serde_json::json!({ "agreement": id, "version": version, "state": state });
+    print_done(app.json, value, format_args!("{id} version {version} {text}"));
+}
+
 async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failure> {
     let policy = &app.runtime.workspace.config.approval;
-    let user = app.maybe_actor().await?;
     // Trusted are the files of the workspace, which were reviewed; what comes through this door is whatever somebody has on disk.
     let reviewed = |text: &str| {
         policy.agreement_files == FileTrust::Trusted && app.runtime.workspace.agreements.iter().any(|(_, file)| file.text == text)
     };
-    if let Some(user) = user.as_ref().filter(|u| matches!(u.role.as_str(), "auditor" | "partner")) {
-        return Err(Failure::Use(format!("{} ({}) may not enter agreements", user.name, user.role)));
-    }
-    // Whoever enters a version cannot approve it.
-    let by = user.map_or_else(|| "console".to_owned(), |u| u.name);
-    let mut waiting = 0;
     let mut problems = Problems::default();
-    let mut tx = app.store().begin().await?;
-    let mut entered = 0;
     let mut parsed = Vec::new();
     for path in files {
         let name = path.display().to_string();
+        readable(path)?;
         let text = std::fs::read_to_string(path).map_err(|e| Failure::Use(format!("{name}: {e}")))?;
         match agreement_file::parse(&name, &text) {
             Ok(version) => parsed.push((name, text, version)),
             Err(found) => problems.0.extend(found.0),
         }
     }
+    if !problems.0.is_empty() {
+        return Err(problems.into());
+    }
     parsed.sort_by(|a, b| (&a.2.id, a.2.version).cmp(&(&b.2.id, b.2.version)));
+    // Whoever enters a version cannot approve it, which only holds when it is known who did.
+    let ids: Vec<&str> = parsed.iter().map(|(_, _, version)| version.id.as_str()).collect();
+    let by = if app.maybe_actor().await.is_ok_and(|user| user.is_none()) && parsed.iter().all(|(_, text, _)| reviewed(text)) {
+        policy.file_author.clone()
+    } else {
+        app.permitted(Action::EnterAgreement, &ids.join(", ")).await?.name
+    };
+    let mut tx = app.store().begin().await?;
+    let mut entered = Vec::new();
     for (name, text, version) in &parsed {
         let trusted = reviewed(text);
-        let entry = load::Entry { by: if trusted { &policy.file_author } else { &by }, trusted, draft };
+        let entry = load::Entry { by: if trusted { &policy.file_author } else { &by }, trusted, draft, again: true };
         match load::enter(&app.runtime, &mut tx, version, name, text, entry).await? {
             Ok(new) => {
-                entered += i64::from(new);
-                waiting += i64::from(new && !trusted);
+                let state = tx.agreement(&version.id, i64::from(version.version)).await?.map(|row| row.state).unwrap_or_default();
+                entered.push((version.id.as_str(), version.version, new, state));
             }
             Err(problem) => problems.push(problem),
         }
@@ -142,15 +153,25 @@ async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failu
         return Err(problems.into());
     }
     tx.commit().await?;
-    let state = if draft {
-        "drafts"
-    } else if waiting == 0 {
-        "active"
+    if app.json {
+        let values: Vec<_> = entered
+            .iter()
+            .map(|(id, version, new, state)| serde_json::json!({ "agreement": id, "version": version, "new": new, "state": state }))
+            .collect();
+        print_json(&values);
     } else {
-        "waiting for approval"
-    };
-    println!("{entered} of {} versions entered, {state}", files.len());
-    Ok(if waiting == 0 { Done::Clean } else { Done::Waiting })
+        for (id, version, new, state) in &entered {
+            let word = match state.as_str() {
+                "submitted" => "waiting for approval",
+                "draft" => "a draft, to be submitted",
+                other => other,
+            };
+            let what = if *new { "entered" } else { "was entered before; nothing changed" };
+            println!("{id} version {version} {what}: {word}");
+        }
+    }
+    let waits = |state: &str| matches!(state, "submitted" | "draft");
+    Ok(if entered.iter().any(|(_, _, _, state)| waits(state)) { Done::Waiting } else { Done::Clean })
 }
 
 async fn list(app: &App) -> Result<Done, Failure> {

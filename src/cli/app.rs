@@ -3,11 +3,12 @@
 use super::Global;
 use crate::clock::Clock;
 use crate::config::Workspace;
-use crate::core::problem::Problems;
+use crate::core::problem::{Problem, Problems};
+use crate::core::rights::{Action, refusal};
 use crate::pipeline::{PipelineError, Runtime, Settings};
 use crate::store::{Store, StoreError, UserRow};
 use chrono::{Days, NaiveDate, TimeDelta};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why a command did not do its work.
@@ -29,6 +30,34 @@ impl Failure {
             Self::Failed(_) => 3,
         }
     }
+
+    /// The one shape that all failures are printed in.
+    pub fn problems(&self) -> Vec<Problem> {
+        match self {
+            Self::Problems(problems) => problems.0.clone(),
+            Self::Use(message) => vec![Problem::new("usage", message.as_str())],
+            Self::Failed(error) => vec![failed(error)],
+        }
+    }
+}
+
+/// What failed, with each cause that says something new: many errors repeat theirs.
+fn failed(error: &anyhow::Error) -> Problem {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    let problem = Problem::new("failed", message);
+    match error.downcast_ref::<StoreError>() {
+        Some(StoreError::Unreachable { .. }) => {
+            problem.help("see that the server runs and that `store.url` names it; nothing was changed")
+        }
+        _ => problem,
+    }
 }
 
 impl From<Problems> for Failure {
@@ -36,8 +65,8 @@ impl From<Problems> for Failure {
         Self::Problems(problems)
     }
 }
-impl From<crate::core::problem::Problem> for Failure {
-    fn from(problem: crate::core::problem::Problem) -> Self {
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
         Self::Problems(problem.into())
     }
 }
@@ -45,6 +74,7 @@ impl From<PipelineError> for Failure {
     fn from(error: PipelineError) -> Self {
         match error {
             PipelineError::Problems(problems) => Self::Problems(problems),
+            PipelineError::Store(error) => error.into(),
             other => Self::Failed(other.into()),
         }
     }
@@ -52,7 +82,10 @@ impl From<PipelineError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Url(_) | StoreError::TooNew { .. } => Self::Use(error.to_string()),
+            StoreError::Url(_) => Problem::new("bad-url", error.to_string())
+                .help("give `--store` or `store.url` as sqlite://file or postgres://user@host/database")
+                .into(),
+            StoreError::TooNew { .. } => Self::Use(error.to_string()),
             other => Self::Failed(other.into()),
         }
     }
@@ -79,6 +112,18 @@ pub fn workspace_dir(global: &Global) -> PathBuf {
 /// The flags' layer of the configuration.
 pub fn overrides(global: &Global) -> Vec<(String, String)> {
     global.store.iter().map(|url| ("store.url".to_owned(), url.clone())).collect()
+}
+
+/// Refuses a file that cannot be read, before anything is begun: nothing failed, the name is wrong.
+pub fn readable(file: &Path) -> Result<(), Failure> {
+    let problem = |why: &dyn std::fmt::Display| {
+        Problem::new("file-unreadable", format!("{}: {why}", file.display())).help("name a file that exists and may be read")
+    };
+    match std::fs::File::open(file).and_then(|opened| opened.metadata()) {
+        Ok(found) if found.is_dir() => Err(problem(&"is a folder").into()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(problem(&error).into()),
+    }
 }
 
 /// Loads the workspace with the flags' layer on top.
@@ -132,12 +177,49 @@ impl App {
         self.today().checked_sub_days(Days::new(1)).unwrap_or(NaiveDate::MIN)
     }
 
-    /// The user whose token is in `REBATED_TOKEN`; an error when it is missing or unknown.
-    pub async fn actor(&self) -> Result<UserRow, Failure> {
-        match self.maybe_actor().await? {
-            Some(user) => Ok(user),
-            None => Err(Failure::Use("this needs a person: set REBATED_TOKEN (`rebated user token NAME` gives one)".into())),
+    /// The user whose token is in `REBATED_TOKEN`; an error when it is missing or unknown, which the trail keeps.
+    /// What this person may do is for the caller to ask, who knows more to write down.
+    pub async fn person(&self, action: Action, subject: &str) -> Result<UserRow, Failure> {
+        let message = match self.maybe_actor().await {
+            Ok(Some(user)) => return Ok(user),
+            Ok(None) => "this needs a person: set REBATED_TOKEN (`rebated user token NAME` gives one)",
+            Err(Failure::Use(_)) => UNKNOWN_TOKEN,
+            Err(failure) => return Err(failure),
+        };
+        self.refuse("console", action, subject, message).await
+    }
+
+    /// The same, and the person may do it.
+    pub async fn permitted(&self, action: Action, subject: &str) -> Result<UserRow, Failure> {
+        let user = self.person(action, subject).await?;
+        match refusal(&user.name, &user.role, action) {
+            Some(message) => self.refuse(&user.name, action, subject, &message).await,
+            None => Ok(user),
         }
+    }
+
+    /// In whose name something is done that needs nobody's: a person's who may do it, or `console` for
+    /// whoever controls the machine.
+    pub async fn in_name_of(&self, action: Action, subject: &str) -> Result<String, Failure> {
+        let named = std::env::var("REBATED_TOKEN").is_ok_and(|token| !token.is_empty());
+        if named || !action.unattended() {
+            return Ok(self.permitted(action, subject).await?.name);
+        }
+        Ok("console".to_owned())
+    }
+
+    /// Writes a refused attempt into the trail.
+    pub async fn refuse<T>(&self, actor: &str, action: Action, subject: &str, message: &str) -> Result<T, Failure> {
+        let mut tx = self.store().begin().await?;
+        // What it was about, as it stood (case 32).
+        let fingerprint = match subject.strip_prefix("settlement ").and_then(|id| id.parse().ok()) {
+            Some(id) => tx.settlement(id).await?.map(|s| s.fingerprint),
+            None => None,
+        };
+        let detail = serde_json::json!({ "refused": message, "fingerprint": fingerprint });
+        tx.audit(self.runtime.clock.now(), actor, action.word(), subject, "refused", &detail).await?;
+        tx.commit().await?;
+        Err(Problem::new("not-permitted", message).help("docs/reference/commands.md shows who may do what").into())
     }
 
     /// The user whose token is in `REBATED_TOKEN`, `None` when it is not set. An unknown token is an error.
@@ -146,15 +228,12 @@ impl App {
         let mut tx = self.store().read().await?;
         match tx.user_of_token(&crate::core::hash::sha256_hex(token.as_bytes())).await? {
             Some(user) => Ok(Some(user)),
-            None => Err(Failure::Use("REBATED_TOKEN is not the token of any user".into())),
+            None => Err(Failure::Use(UNKNOWN_TOKEN.into())),
         }
     }
-
-    /// Name for the audit trail: the user, or `console` for whoever controls the machine.
-    pub async fn actor_name(&self) -> Result<String, Failure> {
-        Ok(self.maybe_actor().await?.map_or_else(|| "console".to_owned(), |u| u.name))
-    }
 }
+
+const UNKNOWN_TOKEN: &str = "REBATED_TOKEN is not the token of any user";
 
 /// Puts a runtime together.
 pub fn runtime(workspace: Workspace, store: Store, clock: Clock, progress: Arc<dyn crate::pipeline::Progress>) -> Runtime {

@@ -8,7 +8,11 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Check the whole chain; names the first row that does not fit
-    Verify,
+    Verify {
+        /// A chain head kept elsewhere, as statements carry it: rows cut off or written anew since then show
+        #[arg(long)]
+        head: Option<String>,
+    },
     /// The whole trail as NDJSON
     Export,
 }
@@ -16,14 +20,23 @@ pub enum AuditCommand {
 pub async fn run(command: AuditCommand, app: &App) -> Result<Done, Failure> {
     let mut tx = app.store().read().await?;
     match command {
-        AuditCommand::Verify => match tx.verify_audit().await? {
+        AuditCommand::Verify { head } => match tx.verify_audit().await? {
             Ok(rows) => {
+                let now = tx.audit_head().await?;
+                let gone = match &head {
+                    Some(head) => !tx.audit_rows().await?.iter().any(|row| row.hash == head.trim().to_ascii_lowercase()),
+                    None => false,
+                };
                 if app.json {
-                    print_json(&serde_json::json!({ "rows": rows, "intact": true }));
+                    print_json(
+                        &serde_json::json!({ "rows": rows, "intact": !gone, "head": now, "head_found": head.map(|_| !gone) }),
+                    );
+                } else if gone {
+                    println!("{rows} rows, and none has that head: rows were cut off or all written anew since it was kept");
                 } else {
-                    println!("{rows} rows, the chain is intact");
+                    println!("{rows} rows, the chain is intact; head {}", now.unwrap_or_default());
                 }
-                Ok(Done::Clean)
+                Ok(if gone { Done::Waiting } else { Done::Clean })
             }
             Err(id) => {
                 if app.json {

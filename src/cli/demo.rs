@@ -4,13 +4,14 @@
 //! with the repository (`demo/`).
 
 use super::app::{App, Failure, load_workspace};
+use super::output::{note, out, print_json};
 use super::{Done, Global};
 use crate::clock::Clock;
 use crate::core::master::Table as Canonical;
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::period::{FiscalCalendar, Period};
-use crate::pipeline::import::import_table;
+use crate::pipeline::import::{Entered, import_table};
 use crate::pipeline::run::{RunOutcome, RunRequest, execute};
 use crate::pipeline::stages::Stage;
 use crate::pipeline::{Progress, approve, explain, load};
@@ -20,7 +21,19 @@ use clap::Args;
 use include_dir::{Dir, include_dir};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the story is told to a program, which gets one document at the end: then it goes to stderr.
+static TO_A_PROGRAM: AtomicBool = AtomicBool::new(false);
+
+/// A line of the story.
+macro_rules! println {
+    ($($part:tt)*) => { tell(format_args!($($part)*)) };
+}
+
+fn tell(text: std::fmt::Arguments<'_>) {
+    if TO_A_PROGRAM.load(Ordering::Relaxed) { note(text) } else { out(text) }
+}
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/demo");
 
@@ -50,6 +63,7 @@ impl Progress for Story {
 
 pub async fn run(command: Demo, global: &Global) -> Result<Done, Failure> {
     let _ = command.no_serve;
+    TO_A_PROGRAM.store(global.json, Ordering::Relaxed);
     let dir = match command.dir {
         Some(dir) => dir,
         None => tempfile::Builder::new().prefix("rebated-demo-").tempdir().map_err(anyhow::Error::from)?.keep(),
@@ -134,6 +148,21 @@ pub async fn run(command: Demo, global: &Global) -> Result<Done, Failure> {
     for m in mails {
         println!("    {} to {} ({})", m.partner_code, m.contact, m.state);
     }
+    if global.json {
+        let settlements: Vec<_> = tx
+            .settlements()
+            .await?
+            .iter()
+            .map(|s| {
+                serde_json::json!({
+                    "settlement": s.id, "agreement": s.agreement, "payee": s.payee, "currency": s.currency,
+                    "amount": text(&s.currency, s.amount()), "state": s.state, "reference": s.reference,
+                })
+            })
+            .collect();
+        let open = tx.open_exception_count().await?;
+        print_json(&serde_json::json!({ "workspace": dir, "settlements": settlements, "open_exceptions": open }));
+    }
     drop(tx);
     app.store().close().await;
     next(&dir);
@@ -170,7 +199,8 @@ fn deliver(dir: &Path, file: &str) -> Result<(), Failure> {
 
 async fn import(app: &App, table: Canonical, file: &Path) -> Result<i64, Failure> {
     let r = &app.runtime;
-    Ok(import_table(&r.store, &r.settings, table, file, day(2026, 3, 31), r.clock.now(), &mut |_| {}).await?.rows)
+    let entered = Entered { by: "console", business_day: day(2026, 3, 31), now: r.clock.now() };
+    Ok(import_table(&r.store, &r.settings, table, file, entered, &mut |_| {}).await?.rows)
 }
 
 async fn stage(app: &App, business_day: NaiveDate, stage: Stage) -> Result<RunOutcome, Failure> {
@@ -179,7 +209,7 @@ async fn stage(app: &App, business_day: NaiveDate, stage: Stage) -> Result<RunOu
 
 async fn night(app: &App, business_day: NaiveDate) -> Result<RunOutcome, Failure> {
     let outcome = request(app, "nightly", business_day.to_string(), business_day, Stage::ALL.to_vec()).await?;
-    println!();
+    println!("");
     Ok(outcome)
 }
 
@@ -211,7 +241,7 @@ async fn accruals(app: &App) -> Result<(), Failure> {
             f.currency
         );
     }
-    println!();
+    println!("");
     Ok(())
 }
 
@@ -242,7 +272,7 @@ async fn settlements(app: &App) -> Result<(), Failure> {
             s.state
         );
     }
-    println!();
+    println!("");
     Ok(())
 }
 
@@ -263,7 +293,7 @@ async fn corrections(app: &App) -> Result<(), Failure> {
             );
         }
     }
-    println!();
+    println!("");
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 
 use super::Done;
 use super::app::{App, Failure};
-use super::output::{Table, print_json};
+use super::output::{Table, print_done, print_json};
+use crate::core::rights::Action;
 use crate::pipeline::exceptions::{actions_for, resolve};
 use crate::store::ExceptionFilter;
 use clap::Subcommand;
@@ -101,13 +102,14 @@ pub async fn run(command: ExceptionCommand, app: &App) -> Result<Done, Failure> 
             Ok(Done::Clean)
         }
         ExceptionCommand::Resolve { id, action, reason } => {
-            let user = app.actor().await?;
+            let user = app.person(Action::ResolveException, &format!("exception {id}")).await?;
             resolve(&app.runtime, id, &action, &reason, &user).await?;
-            println!("exception {id} resolved: {action}");
+            let value = serde_json::json!({ "exception": id, "state": "resolved", "action": action, "by": user.name });
+            print_done(app.json, value, format_args!("exception {id} resolved: {action}"));
             Ok(Done::Clean)
         }
         ExceptionCommand::Assign { id, user } => {
-            let actor = app.actor().await?.name;
+            let actor = app.permitted(Action::AssignException, &format!("exception {id}")).await?.name;
             let now = app.runtime.clock.now();
             let mut tx = app.store().begin().await?;
             if tx.user(&user).await?.is_none() {
@@ -119,7 +121,8 @@ pub async fn run(command: ExceptionCommand, app: &App) -> Result<Done, Failure> 
             tx.audit(now, &actor, "exception assign", &format!("exception {id}"), "done", &serde_json::json!({ "owner": user }))
                 .await?;
             tx.commit().await?;
-            println!("exception {id} is with {user}");
+            let value = serde_json::json!({ "exception": id, "owner": user });
+            print_done(app.json, value, format_args!("exception {id} is with {user}"));
             Ok(Done::Clean)
         }
     }

@@ -1,10 +1,11 @@
 //! `import KIND FILE`.
 
 use super::Done;
-use super::app::{App, Failure};
+use super::app::{App, Failure, readable};
 use super::output::print_json;
 use crate::core::master::Table;
-use crate::pipeline::import::import_table;
+use crate::core::rights::Action;
+use crate::pipeline::import::{Entered, import_table};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -24,14 +25,16 @@ pub async fn run(command: Import, app: &App) -> Result<Done, Failure> {
         let known: Vec<&str> = Table::WORDS.iter().map(|(word, _)| *word).collect();
         return Err(Failure::Use(format!("`{}` is no canonical table; there are {}", command.kind, known.join(", "))));
     };
-    let business_day = command.business_day.unwrap_or_else(|| app.today());
+    readable(&command.file)?;
+    let by = app.in_name_of(Action::Import, table.word()).await?;
     let runtime = &app.runtime;
+    let business_day = command.business_day.unwrap_or_else(|| app.today());
+    let entered = Entered { by: &by, business_day, now: runtime.clock.now() };
     let progress = runtime.progress.clone();
-    let imported =
-        import_table(&runtime.store, &runtime.settings, table, &command.file, business_day, runtime.clock.now(), &mut |rows| {
-            progress.advanced(rows, None);
-        })
-        .await?;
+    let imported = import_table(&runtime.store, &runtime.settings, table, &command.file, entered, &mut |rows| {
+        progress.advanced(rows, None);
+    })
+    .await?;
     if app.json {
         print_json(&imported);
     } else if imported.replay {

@@ -22,6 +22,7 @@ mod mapping;
 mod period;
 mod progress;
 mod reconcile;
+pub mod reference;
 mod replay;
 mod run;
 mod settlement;
@@ -29,7 +30,9 @@ mod statement;
 mod user;
 mod workspace;
 
+use crate::core::problem::Problem;
 use app::{App, Failure};
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,7 +87,7 @@ enum Command {
     Accruals(accruals::Accruals),
     /// The receipt of a figure, or the journey of a line
     Explain(explain::Explain),
-    /// Settlements: list, show, propose, approve, reject, push
+    /// Settlements: list, show, propose, approve, reject, accept, push
     #[command(subcommand)]
     Settlement(settlement::SettlementCommand),
     /// What a person has to decide
@@ -128,7 +131,14 @@ pub enum Done {
 
 /// Parses the arguments, runs the command, gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            output::print_failure(&wrong_use(&error), true);
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     crate::telemetry::init();
     // A second provider would make the choice ambiguous; the first one wins, so failing here is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -153,6 +163,23 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// What clap says, as one problem: the first paragraph is what is wrong, the rest how to mend it.
+fn wrong_use(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let (message, help) = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            ("a command is missing".to_owned(), "`--help` lists the commands".to_owned())
+        }
+        _ => {
+            let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+            let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            (line(message.trim_start_matches("error: ")), line(rest))
+        }
+    };
+    let problem = Problem::new("usage", message);
+    if help.is_empty() { problem.into() } else { problem.help(help).into() }
 }
 
 async fn dispatch(cli: Cli) -> Result<Done, Failure> {

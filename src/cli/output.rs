@@ -117,18 +117,30 @@ pub fn print_json(value: &impl Serialize) {
     }
 }
 
-/// Prints a failure to stderr, as lines for people or as JSON.
+/// Prints a failure to stderr: lines for people, or the one JSON shape of all failures.
 pub fn print_failure(failure: &Failure, json: bool) {
-    match failure {
-        Failure::Problems(problems) if json => {
-            eprintln!("{}", serde_json::json!({ "problems": problems.0 }));
-        }
-        Failure::Problems(problems) => print_problems(&problems.0),
-        Failure::Use(message) if json => eprintln!("{}", serde_json::json!({ "error": message })),
-        Failure::Use(message) => eprintln!("error: {message}"),
-        Failure::Failed(error) if json => eprintln!("{}", serde_json::json!({ "error": format!("{error:#}") })),
-        Failure::Failed(error) => eprintln!("error: {error:#}"),
+    let problems = failure.problems();
+    if json {
+        eprintln!("{}", serde_json::json!({ "problems": problems }));
+        return;
     }
+    match failure {
+        Failure::Problems(_) => print_problems(&problems),
+        // A code would tell a person nothing here.
+        Failure::Use(_) | Failure::Failed(_) => {
+            for problem in &problems {
+                eprintln!("error: {}", problem.message);
+                if let Some(help) = &problem.help {
+                    eprintln!("  help: {help}");
+                }
+            }
+        }
+    }
+}
+
+/// What a command did, for commands that otherwise say one line.
+pub fn print_done(json: bool, value: serde_json::Value, text: Arguments<'_>) {
+    if json { print_json(&value) } else { out(text) }
 }
 
 /// Problems as `file:line:column: message` with a help line each.

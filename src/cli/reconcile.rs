@@ -1,11 +1,13 @@
 //! `reconcile --against memos [FILE]`: ours against theirs, by reference only.
 
 use super::Done;
-use super::app::{App, Failure};
+use super::app::{App, Failure, readable};
 use super::output::{Table, print_json};
 use crate::core::master::Table as Canonical;
-use crate::pipeline::import::import_table;
-use crate::pipeline::reconcile::memos;
+use crate::core::problem::Problem;
+use crate::core::rights::Action;
+use crate::pipeline::import::{Entered, import_table};
+use crate::pipeline::reconcile::{memos, record};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -34,38 +36,68 @@ pub enum Against {
     Memos,
     /// The full list of a connector's feed: finds what a cursor missed and what vanished.
     Source,
+    /// The ERP's ledger accounts; not yet supported.
+    Ledger,
+    /// Claims; not yet supported.
+    Claims,
+}
+
+/// What this version cannot compare with, and what to do instead.
+fn not_yet(what: &str, needs: &str) -> Failure {
+    Problem::new("not-yet-supported", format!("`--against {what}` is not supported yet: {needs}"))
+        .help("`rebated reconcile --against memos` compares what was paid, `--against source` what was invoiced")
+        .into()
 }
 
 pub async fn run(command: Reconcile, app: &App) -> Result<Done, Failure> {
-    if let (Against::Source, Some(connector)) = (command.against, &command.connector) {
-        return source(&command, connector, app).await;
+    match (command.against, &command.connector) {
+        (Against::Ledger, _) => {
+            return Err(not_yet("ledger", "it comes with journals, which this version does not export or post"));
+        }
+        (Against::Claims, _) => {
+            return Err(not_yet("claims", "it comes with ship-and-debit claims, which this version does not take"));
+        }
+        (Against::Source, Some(connector)) => return source(&command, connector, app).await,
+        (Against::Source, None) | (Against::Memos, _) => {}
     }
+    let r = &app.runtime;
     if let Some(file) = &command.file {
-        let r = &app.runtime;
-        import_table(&r.store, &r.settings, Canonical::Memos, file, app.today(), r.clock.now(), &mut |_| {}).await?;
+        readable(file)?;
     }
-    let found = memos(app.store(), &app.runtime.workspace.config.reconcile.tolerance()).await?;
+    let by = app.in_name_of(Action::Reconcile, "memos").await?;
+    if let Some(file) = &command.file {
+        let entered = Entered { by: &by, business_day: app.today(), now: r.clock.now() };
+        import_table(&r.store, &r.settings, Canonical::Memos, file, entered, &mut |_| {}).await?;
+    }
+    let found = memos(app.store(), &r.workspace.config.reconcile.tolerance()).await?;
+    let opened = record(r, app.today(), &found).await?;
     if app.json {
         print_json(&found);
     } else {
-        let mut table = Table::new(&["reference", "ours", "theirs", "difference", "limit", "result"]);
-        for r in &found.rows {
+        let mut table = Table::new(&["reference", "document", "ours", "theirs", "difference", "limit", "result"]);
+        for row in &found.rows {
+            let documents: Vec<&str> = row.documents.iter().map(|d| d.document.as_str()).collect();
             table.row(vec![
-                r.reference.clone(),
-                r.ours_text(),
-                r.theirs_text(),
-                r.difference.clone().unwrap_or_default(),
-                r.limit.clone().unwrap_or_default(),
-                r.result.clone(),
+                row.reference.clone(),
+                if documents.is_empty() { row.document.clone().unwrap_or_default() } else { documents.join(", ") },
+                row.ours_text(),
+                row.theirs_text(),
+                row.difference.clone().unwrap_or_default(),
+                row.limit.clone().unwrap_or_default(),
+                row.result.clone(),
             ]);
         }
         table.print("nothing to compare");
         println!("{}", found.summary());
+        if opened > 0 {
+            println!("{opened} new exceptions: rebated exception list");
+        }
     }
     Ok(if found.exceptions > 0 { Done::Waiting } else { Done::Clean })
 }
 
 async fn source(command: &Reconcile, connector: &str, app: &App) -> Result<Done, Failure> {
+    app.in_name_of(Action::Reconcile, connector).await?;
     let since = app.runtime.clock.now() - chrono::TimeDelta::days(command.days);
     let found = crate::pipeline::compare::feed(&app.runtime, connector, &command.feed, since, app.today()).await?;
     if app.json {

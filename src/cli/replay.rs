@@ -3,6 +3,7 @@
 use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json, print_problems};
+use crate::core::rights::Action;
 use crate::pipeline::replay::replay;
 use clap::Args;
 
@@ -21,7 +22,8 @@ pub struct Replay {
 
 pub async fn run(command: Replay, app: &App) -> Result<Done, Failure> {
     // What it writes changes figures: somebody answers for it.
-    let actor = if command.apply { app.actor().await?.name } else { app.actor_name().await? };
+    let subject = command.mapping.as_deref().unwrap_or("all mappings");
+    let actor = if command.apply { app.permitted(Action::ApplyReplay, subject).await?.name } else { "console".to_owned() };
     let report = replay(&app.runtime, command.mapping.as_deref(), command.since, command.apply, &actor, app.today()).await?;
     if app.json {
         print_json(&report);

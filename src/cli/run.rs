@@ -5,6 +5,7 @@ use super::app::{App, Failure};
 use super::output::{Table, print_json};
 use crate::config::schedule_file::StatementsOn;
 use crate::core::period::{Period, period_label};
+use crate::core::rights::Action;
 use crate::pipeline::load;
 use crate::pipeline::run::{Rehearsed, RunOutcome, RunRequest, execute, rehearse};
 use crate::pipeline::stages::Stage;
@@ -63,6 +64,7 @@ pub async fn run(command: Run, app: &App) -> Result<Done, Failure> {
         )));
     }
     if !command.dry_run {
+        app.in_name_of(Action::Run, &command.job).await?;
         load::agreements(&app.runtime, business_day).await?;
     }
     let schedule = app.runtime.workspace.schedule(&command.job);

@@ -1,14 +1,15 @@
-//! `settlement list / show / propose / approve / reject / push`.
+//! `settlement list / show / propose / approve / reject / accept / push`.
 
 use super::Done;
 use super::app::{App, Failure};
-use super::output::{Table, print_json};
+use super::output::{Table, print_done, print_json};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::period::{Period, period_label};
+use crate::core::rights::Action;
 use crate::pipeline::run::{RunRequest, execute};
 use crate::pipeline::stages::Stage;
-use crate::pipeline::{approve, propose, push};
+use crate::pipeline::{accept, approve, propose, push};
 use crate::store::{SettlementRow, Tx};
 use clap::Subcommand;
 use std::sync::Arc;
@@ -48,6 +49,17 @@ pub enum SettlementCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Take over the amount at which the other system holds the memo, when it differs and is to stay so
+    Accept {
+        /// Number
+        id: i64,
+        /// The memo's amount, as the other system shows it
+        #[arg(long)]
+        amount: String,
+        /// Why it stays so
+        #[arg(long)]
+        reason: String,
+    },
     /// Push what is approved
     Push {
         /// Also try again a settlement that was refused
@@ -60,24 +72,16 @@ pub async fn run(command: SettlementCommand, app: &App) -> Result<Done, Failure>
         SettlementCommand::List => list(app).await,
         SettlementCommand::Show { id } => show(app, id).await,
         SettlementCommand::Propose { agreement, business_day } => {
-            let user = app.actor().await?;
-            if !matches!(user.role.as_str(), "finance-preparer" | "admin") {
-                let message = format!("{} ({}) may not prepare settlements", user.name, user.role);
-                let detail = serde_json::json!({ "agreement": agreement, "refused": message });
-                let now = app.runtime.clock.now();
-                let mut tx = app.store().begin().await?;
-                tx.audit(now, &user.name, "settlement propose", "settlements", "refused", &detail).await?;
-                tx.commit().await?;
-                return Err(Failure::Use(message));
-            }
+            let user = app.permitted(Action::Propose, agreement.as_deref().unwrap_or("settlements")).await?;
             let day = business_day.unwrap_or_else(|| app.previous_day());
             let order = propose::Order { business_day: day, maker: &user.name, only: agreement.as_deref(), lease: None };
             let outcome = propose::propose(&app.runtime, &order).await?;
-            println!("{}", outcome.detail);
+            let value = serde_json::json!({ "payees": outcome.count_in, "changed": outcome.count_out, "detail": outcome.detail });
+            print_done(app.json, value, format_args!("{}", outcome.detail));
             Ok(Done::Clean)
         }
         SettlementCommand::Approve { id, fingerprint } => {
-            let user = app.actor().await?;
+            let user = app.person(Action::Approve, &format!("settlement {id}")).await?;
             let standing = approve::approve(&app.runtime, id, fingerprint.as_deref(), &user).await?;
             if app.json {
                 print_json(&standing);
@@ -90,10 +94,28 @@ pub async fn run(command: SettlementCommand, app: &App) -> Result<Done, Failure>
             Ok(if standing.state == "approved" { Done::Clean } else { Done::Waiting })
         }
         SettlementCommand::Reject { id, reason } => {
-            let user = app.actor().await?;
+            let user = app.person(Action::Reject, &format!("settlement {id}")).await?;
             approve::reject(&app.runtime, id, &reason, &user).await?;
-            println!("settlement {id} rejected");
+            let value = serde_json::json!({ "settlement": id, "state": "rejected", "by": user.name });
+            print_done(app.json, value, format_args!("settlement {id} rejected"));
             Ok(Done::Clean)
+        }
+        SettlementCommand::Accept { id, amount, reason } => {
+            let Ok(amount) = Micros::parse(&amount) else {
+                return Err(Failure::Use(format!("`{amount}` is no amount; write it as 1234.50")));
+            };
+            let user = app.person(Action::AcceptMemo, &format!("settlement {id}")).await?;
+            let wish = accept::Wish { amount, reason: &reason, business_day: app.today() };
+            let done = accept::accept(&app.runtime, id, wish, &user).await?;
+            if app.json {
+                print_json(&done);
+            } else if !done.accepted {
+                println!("settlement {id}: {} of {} people accept {} {}", done.given, done.needed, done.amount, done.currency);
+            } else {
+                let next = if done.state == "confirmed" { "" } else { "; the next push confirms it" };
+                println!("settlement {id} pays {} {} instead of {}{next}", done.amount, done.currency, done.instead_of);
+            }
+            Ok(if done.accepted { Done::Clean } else { Done::Waiting })
         }
         SettlementCommand::Push { id } => push_approved(app, id).await,
     }
@@ -177,8 +199,22 @@ async fn show(app: &App, id: i64) -> Result<Done, Failure> {
     let mut value = json_standing(app, &mut tx, &s).await?;
     let snapshot = tx.settlement_snapshot(id, s.revision).await?;
     let shown: serde_json::Value = serde_json::from_str(&snapshot).map_err(anyhow::Error::from)?;
+    let currency = Currency::parse(&s.currency);
+    let money = |value: &serde_json::Value| {
+        let amount = value.as_str().and_then(|text| Micros::parse(text).ok());
+        amount.zip(currency).map_or_else(|| value.clone(), |(amount, currency)| amount.to_text(currency.minor_digits()).into())
+    };
     value["lines"] = shown["lines"].clone();
+    for line in value["lines"].as_array_mut().into_iter().flatten() {
+        for key in ["net", "share"] {
+            line[key] = money(&line[key]);
+        }
+    }
     value["parts"] = shown["parts"].clone();
+    for part in value["parts"].as_array_mut().into_iter().flatten() {
+        let amount = Micros(part["amount_u"].as_i64().unwrap_or_default());
+        part["amount"] = s.money(amount).into();
+    }
     value["held_by"] = holding.iter().map(|e| serde_json::json!({ "id": e.id, "code": e.code, "subject": e.subject })).collect();
     drop(tx);
     note_shown(app, std::iter::once(&s)).await?;
@@ -216,8 +252,9 @@ async fn show(app: &App, id: i64) -> Result<Done, Failure> {
 
 /// A run of only the push stage: the same lease, the same rules as at night.
 async fn push_approved(app: &App, id: Option<i64>) -> Result<Done, Failure> {
+    let subject = id.map_or_else(|| "settlements".to_owned(), |id| format!("settlement {id}"));
+    let actor = app.in_name_of(Action::Push, &subject).await?;
     let user = app.maybe_actor().await?;
-    let actor = user.as_ref().map_or("console", |u| &u.name).to_owned();
     let now = app.runtime.clock.now();
     let mut tx = app.store().begin().await?;
     if let Some(id) = id {

@@ -4,6 +4,7 @@ use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json};
 use crate::core::period::{Period, parse_period, period_label};
+use crate::core::rights::Action;
 use crate::pipeline::run::{RunRequest, execute};
 use crate::pipeline::stages::Stage;
 use crate::pipeline::statements;
@@ -72,6 +73,7 @@ pub async fn run(command: StatementCommand, app: &App) -> Result<Done, Failure> 
             Ok(Done::Clean)
         }
         StatementCommand::Send { partner, period } => {
+            app.in_name_of(Action::SendStatement, &partner).await?;
             let period = period_of(app, &period)?;
             let heads = app.store().read().await?.partner_heads().await?;
             let Some(head) = heads.into_iter().find(|p| p.code == partner) else {

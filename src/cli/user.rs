@@ -2,9 +2,11 @@
 
 use super::Done;
 use super::app::{App, Failure};
-use super::output::{Table, print_json};
+use super::output::{Table, print_done, print_json};
 use crate::core::hash::sha256_hex;
-use clap::{Subcommand, ValueEnum};
+use crate::core::rights::Role;
+use clap::Subcommand;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use rand::Rng;
 
 #[derive(Debug, Subcommand)]
@@ -13,8 +15,8 @@ pub enum UserCommand {
     Add {
         /// Name, as it will stand in the audit trail
         name: String,
-        /// Role
-        #[arg(long)]
+        /// What the user is there for
+        #[arg(long, value_parser = roles())]
         role: Role,
     },
     /// List users
@@ -36,28 +38,26 @@ pub enum UserCommand {
     },
 }
 
-/// Roles of people.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Role {
-    /// Keeps systems connected.
-    Admin,
-    /// Enters agreements.
-    Sales,
-    /// Prepares settlements.
-    FinancePreparer,
-    /// Approves.
-    FinanceApprover,
-    /// Reads everything, changes nothing.
-    Auditor,
-    /// Reads its own statements.
-    Partner,
+/// The roles there are, each with what it is there for.
+fn roles() -> impl TypedValueParser<Value = Role> {
+    let described = |(word, role): &(&'static str, Role)| {
+        PossibleValue::new(*word).help(match role {
+            Role::Admin => "keeps systems connected",
+            Role::Sales => "enters agreements",
+            Role::FinancePreparer => "prepares settlements",
+            Role::FinanceApprover => "approves",
+            Role::Auditor => "reads everything, changes nothing",
+            Role::Partner => "reads its own statements",
+        })
+    };
+    PossibleValuesParser::new(Role::WORDS.iter().map(described)).map(|word| Role::from_word(&word).unwrap_or_default())
 }
 
 pub async fn run(command: UserCommand, app: &App) -> Result<Done, Failure> {
     let now = app.runtime.clock.now();
     match command {
         UserCommand::Add { name, role } => {
-            let role = role.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
+            let role = role.word();
             if name.is_empty()
                 || name == "console"
                 || name == "daemon"
@@ -66,14 +66,15 @@ pub async fn run(command: UserCommand, app: &App) -> Result<Done, Failure> {
                 return Err(Failure::Use(format!("`{name}` cannot be a user name")));
             }
             let mut tx = app.store().begin().await?;
-            let added = tx.add_user(&name, &role, now).await?;
+            let added = tx.add_user(&name, role, now).await?;
             let result = if added { "done" } else { "refused" };
             tx.audit(now, "console", "user add", &name, result, &serde_json::json!({ "role": role })).await?;
             tx.commit().await?;
             if !added {
                 return Err(Failure::Use(format!("user `{name}` exists already")));
             }
-            println!("user {name} added as {role}");
+            let value = serde_json::json!({ "user": name, "role": role });
+            print_done(app.json, value, format_args!("user {name} added as {role}"));
         }
         UserCommand::List => {
             let users = app.store().read().await?.users().await?;
@@ -95,7 +96,8 @@ pub async fn run(command: UserCommand, app: &App) -> Result<Done, Failure> {
             let ended = tx.revoke_tokens(&name, now).await?;
             tx.audit(now, "console", "user revoke", &name, "done", &serde_json::json!({ "tokens": ended })).await?;
             tx.commit().await?;
-            println!("{ended} tokens of {name} ended");
+            let value = serde_json::json!({ "user": name, "tokens_ended": ended });
+            print_done(app.json, value, format_args!("{ended} tokens of {name} ended"));
         }
         UserCommand::Disable { name } => {
             let mut tx = app.store().begin().await?;
@@ -105,7 +107,8 @@ pub async fn run(command: UserCommand, app: &App) -> Result<Done, Failure> {
             let ended = tx.revoke_tokens(&name, now).await?;
             tx.audit(now, "console", "user disable", &name, "done", &serde_json::json!({ "tokens": ended })).await?;
             tx.commit().await?;
-            println!("user {name} is disabled");
+            let value = serde_json::json!({ "user": name, "disabled": true, "tokens_ended": ended });
+            print_done(app.json, value, format_args!("user {name} is disabled"));
         }
         UserCommand::Token { name } => {
             let mut tx = app.store().begin().await?;
@@ -117,7 +120,8 @@ pub async fn run(command: UserCommand, app: &App) -> Result<Done, Failure> {
             tx.add_token(&name, &sha256_hex(token.as_bytes()), now).await?;
             tx.audit(now, "console", "user token", &name, "done", &serde_json::json!({})).await?;
             tx.commit().await?;
-            println!("token of {name}, shown only now: {token}");
+            let value = serde_json::json!({ "user": name, "token": token });
+            print_done(app.json, value, format_args!("token of {name}, shown only now: {token}"));
         }
     }
     Ok(Done::Clean)

@@ -26,7 +26,7 @@ pub struct Shown {
     pub value: serde_json::Value,
     /// `default`, `file`, `variable` or `flag`.
     pub layer: &'static str,
-    /// Where exactly: `rebated.toml:3:8`, `REBATED_STORE_URL`, `--set store.url`.
+    /// Where exactly: `rebated.toml:3:8`, `REBATED_STORE_URL`, `--store`.
     pub origin: String,
 }
 
@@ -63,7 +63,8 @@ pub fn merge(file: Table, variables: &Variables, flags: &[(String, String)], pro
     given.iter().for_each(|(path, source)| set(&mut merged, path, source));
     for (key, value) in flags {
         let path: Vec<&str> = key.split('.').collect();
-        let flag = format!("--set {key}");
+        // The only key that has a flag of its own.
+        let flag = if key == "store.url" { "--store".to_owned() } else { format!("--set {key}") };
         if leaves().contains(&path) {
             set(&mut merged, &path, &Source::new(&flag, value, Layer::Flag));
         } else {

@@ -24,7 +24,7 @@ pub enum Layer {
 /// A text that values were read from.
 #[derive(PartialEq, Eq)]
 pub struct Source {
-    /// Name shown to people: `agreements/acme.toml`, `REBATED_STORE_URL`, `--set store.url`.
+    /// Name shown to people: `agreements/acme.toml`, `REBATED_STORE_URL`, `--store`.
     pub name: Arc<str>,
     /// What it is.
     pub layer: Layer,

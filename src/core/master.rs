@@ -110,9 +110,9 @@ pub struct DraftPartner {
     pub merged_on: Option<NaiveDate>,
     /// What happens to its history.
     pub merge_history: Option<MergeHistory>,
-    /// Account for transfers; a change needs a second person.
+    /// Account for transfers; refused until a change of it can be approved by a second person.
     pub payout_account: Option<String>,
-    /// Bank code for transfers; a change needs a second person.
+    /// Bank code for transfers; refused likewise.
     pub payout_routing: Option<String>,
     /// Kept attributes, without the `attributes.` prefix.
     pub attributes: BTreeMap<String, String>,
@@ -314,8 +314,8 @@ pub struct DraftStock {
 /// A credit memo as the ERP shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DraftMemo {
-    /// Our reference on it.
-    pub reference: String,
+    /// Our reference on it; the ERP's own credit notes carry none.
+    pub reference: Option<String>,
     /// The ERP's document number.
     pub document: Option<String>,
     /// Document date.

@@ -18,6 +18,7 @@ pub mod period;
 pub mod problem;
 pub mod receipt;
 pub mod reconcile;
+pub mod rights;
 pub mod schedule;
 pub mod settlement;
 pub mod statement;

@@ -59,10 +59,12 @@ pub enum Outcome {
     NotSent,
     /// Theirs is there more than once.
     Duplicate,
+    /// Theirs carries no reference: a credit note of the ERP's own, which nothing pairs with ours.
+    NoReference,
 }
 
 impl Outcome {
-    /// `agrees`, `not-shown`, or the exception's code.
+    /// `agrees`, `not-shown`, `no-reference`, or the exception's code.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Agrees { .. } => "agrees",
@@ -75,6 +77,7 @@ impl Outcome {
             Self::NotOurs => "memo-not-ours",
             Self::NotSent => "memo-not-sent",
             Self::Duplicate => "memo-duplicate",
+            Self::NoReference => "no-reference",
         }
     }
 }

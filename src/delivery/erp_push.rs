@@ -522,7 +522,11 @@ fn judge(memo: &MemoRequest, mut found: Vec<RemoteMemo>) -> Found {
                 "memo-differs",
                 format!("memo {shown} with reference {} exists with {}", memo.reference, differences.join(", ")),
             )
-            .help("nothing was posted or changed; correct the memo in the ERP, or reject the settlement"),
+            .help(if remote.currency == memo.currency.code() && remote.partner == memo.payee {
+                "nothing was posted or changed; correct the memo in the ERP, or take its amount over: rebated settlement accept"
+            } else {
+                "nothing was posted or changed; correct or delete the memo in the ERP, the next push looks again"
+            }),
         );
     }
     if remote.done {

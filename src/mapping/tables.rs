@@ -196,8 +196,8 @@ table! {
         merged_into: Code = "Partner it was merged into",
         merged_on: Date = "Day of the merge",
         merge_history: Word = "stays (default) or moves",
-        payout_account: Code = "Account for transfers; a change needs a second person",
-        payout_routing: Code = "Bank code for transfers; a change needs a second person",
+        payout_account: Code = "Account for transfers; not supported yet, refused when filled",
+        payout_routing: Code = "Bank code for transfers; not supported yet, refused when filled",
     }
     rest {
         fn told_empty(&mut self, columns: Vec<String>) {
@@ -206,6 +206,13 @@ table! {
         fn check(&self, _seen: u64, faults: &mut RowFaults) {
             if self.merged_into.is_some() != self.merged_on.is_some() {
                 faults.push(("merged_on", Fault::new("missing-value", "a merge needs both `merged_into` and `merged_on`")));
+            }
+            for (column, filled) in [("payout_account", &self.payout_account), ("payout_routing", &self.payout_routing)] {
+                if filled.is_some() {
+                    // Where money goes is never changed by one person alone, and nobody could approve it yet.
+                    let fault = Fault::new("not-yet-supported", format!("`{column}` is not supported yet: nothing is paid to accounts"));
+                    faults.push((column, fault.help("leave the column out; credit memos settle the account in the ERP")));
+                }
             }
             if self.merged_into.as_deref() == Some(self.partner.as_str()) {
                 faults.push(("merged_into", Fault::new("bad-reference", "a partner cannot be merged into itself")));
@@ -369,12 +376,20 @@ table! {
 table! {
     DraftMemo, Memos, Memo, attributes no, blank |place| Self { place, ..Self::default() },
     {
-        reference: Code = "Our reference",
-        document: Code = "The ERP's document number",
+        reference: Code = "Our reference; empty on credit notes that are none of ours, which are listed and not compared",
+        document: Code = "The ERP's document number; needed where there is no reference",
         date: Date = "Document date",
         currency: Currency = "Currency",
         amount: Amount = "Amount; positive is a credit to the partner",
         status: Code = "State in the ERP",
+    }
+    rest {
+        const HEADER: &'static [&'static [&'static str]] = &[&["reference", "document"]];
+        fn check(&self, _seen: u64, faults: &mut RowFaults) {
+            if self.reference.is_none() && self.document.is_none() {
+                faults.push(("reference", Fault::new("missing-value", "there is neither a reference nor a document")));
+            }
+        }
     }
 }
 

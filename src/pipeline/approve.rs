@@ -6,6 +6,7 @@ use crate::core::approval::{self, Approvable, ApprovalPolicy, Bar, Decision, Giv
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::problem::Problem;
+use crate::core::rights::{self, Action};
 use crate::store::{ExceptionFilter, ExceptionRow, SettlementRow, Tx, UserRow};
 use std::collections::BTreeSet;
 
@@ -71,7 +72,7 @@ async fn concerning(tx: &mut Tx, settlement: &SettlementRow, found: Vec<Exceptio
 const OLDEST_RATE_DAYS: u32 = 366;
 
 /// What a decision rests on, read in one transaction.
-struct Facts {
+pub(super) struct Facts {
     barred: Vec<(String, Bar)>,
     sum: Option<Micros>,
     /// Why the sum is not known.
@@ -82,7 +83,7 @@ struct Facts {
 }
 
 impl Facts {
-    async fn read(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Self> {
+    pub(super) async fn read(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Self> {
         let (mut sum, mut why) = (Some(Micros::ZERO), None);
         for other in tx.settlements_of(&settlement.agreement, &settlement.payee).await? {
             let same_period = (other.period_from, other.period_to) == (settlement.period_from, settlement.period_to);
@@ -114,6 +115,28 @@ impl Facts {
                 auto_approve_below: config.auto_approve_below,
             },
         })
+    }
+
+    /// What an acceptance of another amount rests on: the same people are barred, and the sum is what would be paid then.
+    pub(super) async fn with_amount(
+        runtime: &Runtime,
+        tx: &mut Tx,
+        settlement: &SettlementRow,
+        amount: Micros,
+    ) -> PipelineResult<Self> {
+        let mut facts = Self::read(runtime, tx, settlement).await?;
+        let more = SettlementRow { amount_u: amount.0.saturating_sub(settlement.amount_u), ..settlement.clone() };
+        match in_company_currency(runtime, tx, &more).await? {
+            Ok(more) => facts.sum = facts.sum.and_then(|sum| sum.checked_add(more)),
+            Err(reason) => (facts.sum, facts.why) = (None, Some(reason)),
+        }
+        Ok(facts)
+    }
+
+    /// Decides on content that is out already and that nothing holds.
+    pub(super) fn decide_accepted(&self, settlement: &SettlementRow, fingerprint: &str, approver: &str) -> Decision {
+        let subject = Approvable { fingerprint, barred: &self.barred, sum: self.sum, held: false, open: settlement.is_out() };
+        approval::decide(&subject, &self.given(), approver, fingerprint, &self.policy)
     }
 
     fn subject<'a>(&'a self, settlement: &'a SettlementRow, held: bool) -> Approvable<'a> {
@@ -172,7 +195,12 @@ pub async fn standing(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow
 }
 
 /// A refusal in words: what, and what to do.
-fn in_words(refusal: Refusal, settlement: &SettlementRow, user: &UserRow, held: &[ExceptionRow]) -> (String, &'static str) {
+pub(super) fn in_words(
+    refusal: Refusal,
+    settlement: &SettlementRow,
+    user: &UserRow,
+    held: &[ExceptionRow],
+) -> (String, &'static str) {
     let id = settlement.id;
     match refusal {
         Refusal::NotOpen => (format!("settlement {id} is {}", settlement.state), "only proposed settlements are approved"),
@@ -217,8 +245,7 @@ pub async fn approve(runtime: &Runtime, id: i64, seen: Option<&str>, user: &User
         Some(seen) => seen.to_owned(),
         None => tx.shown(&user.name, &subject).await?.unwrap_or_else(|| settlement.fingerprint.clone()),
     };
-    let refusal = if !matches!(user.role.as_str(), "finance-approver" | "admin") {
-        let message = format!("{} ({}) may not approve settlements", user.name, user.role);
+    let refusal = if let Some(message) = rights::refusal(&user.name, &user.role, Action::Approve) {
         Some(Problem::new("approval-refused", message).help("finance approvers do"))
     } else {
         let facts = Facts::read(runtime, &mut tx, &settlement).await?;
@@ -272,11 +299,6 @@ pub async fn settle_standing(
     Ok(Standing { state: state.to_owned(), ..standing })
 }
 
-/// Whether the user may reject settlements, have them pushed again, and close periods.
-pub fn may_decide(user: &UserRow) -> bool {
-    matches!(user.role.as_str(), "finance-approver" | "finance-preparer" | "admin")
-}
-
 /// Rejects with a reason, which goes on the exception list.
 pub async fn reject(runtime: &Runtime, id: i64, reason: &str, user: &UserRow) -> PipelineResult<()> {
     let now = runtime.clock.now();
@@ -285,8 +307,8 @@ pub async fn reject(runtime: &Runtime, id: i64, reason: &str, user: &UserRow) ->
     let Some(settlement) = tx.lock_settlement(id).await? else {
         return Err(Problem::new("no-settlement", format!("there is no settlement {id}")).into());
     };
-    let refusal = if !may_decide(user) {
-        Some(format!("{} ({}) may not reject settlements", user.name, user.role))
+    let refusal = if let Some(message) = rights::refusal(&user.name, &user.role, Action::Reject) {
+        Some(message)
     } else if !matches!(settlement.state.as_str(), "proposed" | "approved" | "refused") {
         // What the other system refused is not there; what is unknown may be, and stays until that is known.
         Some(format!("settlement {id} is {}", settlement.state))

@@ -7,6 +7,7 @@
 
 use super::{PipelineError, PipelineResult, Runtime};
 use crate::core::problem::Problem;
+use crate::core::rights::{self, Action};
 use crate::store::UserRow;
 
 /// Actions and the codes they fit; an empty list fits every code.
@@ -38,13 +39,12 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
     };
     let known = actions_for(&exception.code);
     let fits = known.contains(&action);
-    let may = matches!(user.role.as_str(), "admin" | "finance-preparer" | "finance-approver");
-    let why = if exception.state != "open" {
+    let why = if let Some(message) = rights::refusal(&user.name, &user.role, Action::ResolveException) {
+        Some(message)
+    } else if exception.state != "open" {
         Some(format!("exception {id} is resolved already"))
     } else if !fits {
         Some(format!("`{action}` is no action for `{}`; there are {}", exception.code, known.join(", ")))
-    } else if !may {
-        Some(format!("{} ({}) may not resolve exceptions", user.name, user.role))
     } else if reason.trim().is_empty() {
         Some("a reason is needed".to_owned())
     } else {

@@ -30,6 +30,17 @@ pub struct Imported {
 /// Rank of canonical tables: as good as an ERP feed.
 pub const IMPORT_RANK: i64 = 10;
 
+/// In whose name a file comes in, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Entered<'a> {
+    /// User, or `console`.
+    pub by: &'a str,
+    /// Day on which exceptions are opened.
+    pub business_day: NaiveDate,
+    /// The time.
+    pub now: DateTime<Utc>,
+}
+
 type Row = Result<Draft, Box<RowProblem>>;
 
 /// Imports one file. Every row is taken, or none and all problems are returned.
@@ -38,10 +49,10 @@ pub async fn import_table(
     settings: &Settings,
     table: Table,
     path: &Path,
-    business_day: NaiveDate,
-    now: DateTime<Utc>,
+    entered: Entered<'_>,
     progress: &mut dyn FnMut(i64),
 ) -> PipelineResult<Imported> {
+    let Entered { by, business_day, now } = entered;
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let mut format =
         path.extension().and_then(|e| e.to_str()).and_then(|_| Format::from_name(&name.to_ascii_lowercase())).ok_or_else(
@@ -157,7 +168,7 @@ pub async fn import_table(
     let counts = WorkCounts { rows_in: rows, rows_out: rows, ..WorkCounts::default() };
     tx.finish_archive(archive_id, "normalized", counts, now).await?;
     let detail = serde_json::json!({ "table": table.word(), "file": name, "rows": rows });
-    tx.audit(now, "console", "import", &format!("archive {archive_id}"), "done", &detail).await?;
+    tx.audit(now, by, "import", &format!("archive {archive_id}"), "done", &detail).await?;
     tx.commit().await?;
     Ok(Imported { rows, documents, replay: false })
 }

@@ -9,6 +9,7 @@ use crate::core::agreement::AgreementVersion;
 use crate::core::amendment;
 use crate::core::hash::sha256_hex;
 use crate::core::problem::{Place, Problem};
+use crate::core::rights::{self, Action};
 use crate::store::{ExceptionFilter, NewAgreementVersion, NewException, Tx};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub struct Entry<'a> {
     pub trusted: bool,
     /// Whether it stays a draft until somebody submits it.
     pub draft: bool,
+    /// Whether a text that was rejected is entered again: by a person who asks for it, not by every load.
+    pub again: bool,
 }
 
 /// What a load did.
@@ -64,7 +67,8 @@ pub async fn agreements(runtime: &Runtime, business_day: NaiveDate) -> PipelineR
     files(runtime).await?;
     let now = runtime.clock.now();
     let policy = &runtime.workspace.config.approval;
-    let entry = Entry { by: &policy.file_author, trusted: policy.agreement_files == FileTrust::Trusted, draft: false };
+    let entry =
+        Entry { by: &policy.file_author, trusted: policy.agreement_files == FileTrust::Trusted, draft: false, again: false };
     let mut loaded = Loaded::default();
     let mut tx = runtime.store.begin().await?;
     let mut refused: BTreeMap<String, (Option<String>, Vec<Problem>)> = BTreeMap::new();
@@ -106,7 +110,7 @@ pub async fn agreements(runtime: &Runtime, business_day: NaiveDate) -> PipelineR
 
 /// What loading the agreement files would refuse; nothing is changed.
 pub async fn refusals(runtime: &Runtime) -> PipelineResult<Vec<Problem>> {
-    let entry = Entry { by: "check", trusted: false, draft: true };
+    let entry = Entry { by: "check", trusted: false, draft: true, again: false };
     let mut problems = Vec::new();
     let mut tx = runtime.store.begin().await?;
     for (version, file) in &runtime.workspace.agreements {
@@ -130,7 +134,8 @@ pub async fn enter(
     let place = Place::source(name);
     let number = i64::from(version.version);
     if let Some(known) = tx.agreement(&version.id, number).await? {
-        if known.source_sha256 == sha256 || known.body == *version {
+        let rejected = entry.again && known.state == "rejected";
+        if !rejected && (known.source_sha256 == sha256 || known.body == *version) {
             // The same text that waits for approval becomes active when files are trusted now.
             if entry.trusted && known.state == "submitted" {
                 tx.set_agreement_state(&known, "active", None, None, now).await?;
@@ -203,13 +208,17 @@ pub async fn submit(runtime: &Runtime, id: &str, version: i64, user: &crate::sto
     let mut tx = runtime.store.begin().await?;
     let subject = subject(id, version);
     let draft = tx.agreement(id, version).await?.filter(|row| row.state == "draft");
-    if let Some(row) = &draft {
+    let refusal = rights::refusal(&user.name, &user.role, Action::EnterAgreement)
+        .map(|message| Problem::new("not-permitted", message))
+        .or_else(|| draft.is_none().then(|| Problem::new("agreement-state", format!("{subject} is no draft"))));
+    if let (Some(row), None) = (&draft, &refusal) {
         tx.set_agreement_state(row, "submitted", None, None, now).await?;
     }
-    let result = if draft.is_some() { "done" } else { "refused" };
-    tx.audit(now, &user.name, "agreement submit", &subject, result, &serde_json::json!({})).await?;
+    let result = if refusal.is_none() { "done" } else { "refused" };
+    let detail = serde_json::json!({ "refused": refusal.as_ref().map(|r| &r.message) });
+    tx.audit(now, &user.name, "agreement submit", &subject, result, &detail).await?;
     tx.commit().await?;
-    if draft.is_some() { Ok(()) } else { Err(Problem::new("agreement-state", format!("{subject} is no draft")).into()) }
+    refusal.map_or(Ok(()), |problem| Err(problem.into()))
 }
 
 /// How a version is called in the trail, and where it is noted what a person was shown of it.
@@ -231,8 +240,8 @@ pub async fn approve(runtime: &Runtime, id: &str, version: i64, user: &crate::st
         Some(row) if row.entered_by == user.name => {
             Some(format!("{} entered {subject}; somebody else has to approve it", user.name))
         }
-        Some(_) if !matches!(user.role.as_str(), "finance-approver" | "admin") => {
-            Some(format!("{} ({}) may not approve agreements", user.name, user.role))
+        Some(_) if !rights::may(&user.role, Action::DecideAgreement) => {
+            rights::refusal(&user.name, &user.role, Action::DecideAgreement)
         }
         Some(row) if seen.as_ref().is_some_and(|seen| *seen != row.source_sha256) => {
             Some(format!("{subject} has changed since it was shown to {}; look at it again", user.name))
@@ -262,12 +271,21 @@ pub async fn reject(runtime: &Runtime, id: &str, version: i64, reason: &str, use
     let mut tx = runtime.store.begin().await?;
     let subject = subject(id, version);
     let waiting = tx.agreement(id, version).await?.filter(|row| row.state == "submitted");
-    if let Some(row) = &waiting {
+    let refusal = if let Some(message) = rights::refusal(&user.name, &user.role, Action::DecideAgreement) {
+        Some(Problem::new("not-permitted", message))
+    } else if waiting.is_none() {
+        Some(Problem::new("agreement-state", format!("{subject} is not waiting for approval")))
+    } else if reason.trim().is_empty() {
+        Some(Problem::new("agreement-state", "a reason is needed"))
+    } else {
+        None
+    };
+    if let (Some(row), None) = (&waiting, &refusal) {
         tx.set_agreement_state(row, "rejected", Some(&user.name), Some(reason), now).await?;
     }
-    let moved = waiting.is_some();
-    let result = if moved { "done" } else { "refused" };
-    tx.audit(now, &user.name, "agreement reject", &subject, result, &serde_json::json!({ "reason": reason })).await?;
+    let result = if refusal.is_none() { "done" } else { "refused" };
+    let detail = serde_json::json!({ "reason": reason, "refused": refusal.as_ref().map(|r| &r.message) });
+    tx.audit(now, &user.name, "agreement reject", &subject, result, &detail).await?;
     tx.commit().await?;
-    if moved { Ok(()) } else { Err(Problem::new("agreement-state", format!("{subject} is not waiting for approval")).into()) }
+    refusal.map_or(Ok(()), |problem| Err(problem.into()))
 }

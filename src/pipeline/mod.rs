@@ -4,6 +4,7 @@
 //! what the one before committed and commits its own work; nothing is handed over in memory, so a
 //! process killed anywhere goes on from the last commit.
 
+pub mod accept;
 pub mod accrue;
 pub mod approve;
 pub mod catalog;

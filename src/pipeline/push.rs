@@ -12,6 +12,7 @@ use crate::core::memo::{MemoLine, MemoRequest};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::period::{Period, period_label};
+use crate::core::rights::{self, Action};
 use crate::delivery::erp_push::{DriverPort, ErpPush, MemoChange, MemoRow, MemoRows, PushPauses, PushReport, PushState};
 use crate::drivers::Driver;
 use crate::store::{MemoOutboxRow, NewException, SettlementRow, StoreError, Tx, UserRow};
@@ -122,10 +123,11 @@ pub async fn again(
     let id = settlement.id;
     match user {
         None => return Ok(Some("to push again what was refused needs a person: set REBATED_TOKEN".into())),
-        Some(user) if !approve::may_decide(user) => {
-            return Ok(Some(format!("{} ({}) may not push settlements again", user.name, user.role)));
+        Some(user) => {
+            if let Some(message) = rights::refusal(&user.name, &user.role, Action::PushAgain) {
+                return Ok(Some(message));
+            }
         }
-        Some(_) => {}
     }
     if let Some(first) = approve::holding(tx, settlement).await?.first() {
         return Ok(Some(format!("settlement {id} is held by exception {} [{}] {}", first.id, first.code, first.subject)));

@@ -112,8 +112,10 @@ impl Tx {
     pub async fn open_exception(&mut self, new: &NewException, opened_on: NaiveDate, now: DateTime<Utc>) -> StoreResult<bool> {
         // What a source sent is quoted in here.
         let (key, message) = (shown(&new.dedupe_key), shown(&new.message));
-        let known = on!(self, c => sqlx::query("UPDATE exception SET seen_at = $2, message = $3 WHERE dedupe_key = $1 AND state = 'open'")
-            .bind(&*key).bind(now).bind(&*message).execute(c).await?.rows_affected());
+        // What is wrong with the same thing may have become another matter: a memo that differed is cancelled.
+        let known = on!(self, c => sqlx::query("UPDATE exception SET seen_at = $2, message = $3, code = $4, help = $5 WHERE dedupe_key = $1 AND state = 'open'")
+            .bind(&*key).bind(now).bind(&*message).bind(&new.code).bind(shown_if(new.help.as_deref()).as_deref())
+            .execute(c).await?.rows_affected());
         if known > 0 || (new.lasting && self.decided_alike(new).await?) {
             return Ok(false);
         }

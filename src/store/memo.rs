@@ -44,7 +44,7 @@ from_row!(MemoOutboxRow {
 /// A memo as a source shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErpMemoRow {
-    /// Reference it carries.
+    /// Reference it carries; empty where it carries none.
     pub reference: String,
     /// Document number.
     pub document: String,
@@ -95,6 +95,15 @@ impl Tx {
         Ok(())
     }
 
+    /// Asks for another content from now on: what a person accepted of it as the other system holds it. It is looked up
+    /// before anything is done.
+    pub async fn ask_anew(&mut self, settlement_id: i64, request: &str, now: DateTime<Utc>) -> StoreResult<()> {
+        on!(self, c => sqlx::query(
+            "UPDATE memo_outbox SET request = $2, state = CASE WHEN state = 'sent' THEN 'unknown' ELSE state END, not_before = NULL, updated_at = $3
+             WHERE settlement_id = $1 AND state IN ('planned', 'sent', 'unknown')")
+            .bind(settlement_id).bind(request).bind(now).execute(c).await?.rows_affected());
+        Ok(())
+    }
     /// Stores a memo as a source shows it; the newest state wins.
     pub async fn put_erp_memo(&mut self, memo: &ErpMemoRow) -> StoreResult<()> {
         on!(self, c => sqlx::query(

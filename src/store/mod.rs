@@ -51,7 +51,7 @@ pub use user::UserRow;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
@@ -66,8 +66,16 @@ pub enum StoreError {
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// The address is neither SQLite nor PostgreSQL.
-    #[error("store url `{0}` is neither sqlite:// nor postgres://")]
+    #[error("the store address `{0}` is neither sqlite:// nor postgres://")]
     Url(String),
+    /// Nobody answers there.
+    #[error("the database server at {at} cannot be reached: {why}")]
+    Unreachable {
+        /// Host and port.
+        at: String,
+        /// What the system or the driver said.
+        why: String,
+    },
     /// The schema is newer than this program.
     #[error("the database has schema version {found}, this program knows {known}; use a newer program")]
     TooNew {
@@ -175,6 +183,8 @@ impl Store {
             Self::connect_sqlite(SqliteConnectOptions::from_str(url)?.create_if_missing(true)).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options = PgConnectOptions::from_str(url)?.application_name("rebated");
+            // A pool asks again until its time is up, and then only says so. The first connection tells why.
+            reach(&options).await?;
             Ok(Self::Postgres(PgPoolOptions::new().max_connections(8).connect_with(options).await?))
         } else {
             Err(StoreError::Url(mask_url(url)))
@@ -266,6 +276,23 @@ impl Tx {
             Self::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
+    }
+}
+
+/// How long a database server has to answer the first time.
+const REACH_WAIT: Duration = Duration::from_secs(10);
+
+/// Connects once: refused, unknown host, wrong password and a server that is just starting are told as what they are.
+async fn reach(options: &PgConnectOptions) -> StoreResult<()> {
+    let at = options.get_socket().map_or_else(
+        || format!("{}:{}", options.get_host(), options.get_port()),
+        |socket| format!("{}, port {}", socket.display(), options.get_port()),
+    );
+    match tokio::time::timeout(REACH_WAIT, options.connect()).await {
+        Ok(Ok(connection)) => Ok(connection.close().await?),
+        Ok(Err(sqlx::Error::Io(error))) => Err(StoreError::Unreachable { at, why: error.to_string() }),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(StoreError::Unreachable { at, why: format!("no answer in {} seconds", REACH_WAIT.as_secs()) }),
     }
 }
 

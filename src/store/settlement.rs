@@ -235,6 +235,29 @@ impl Tx {
         self.put_revision(s.id, s, parts, snapshot, now).await
     }
 
+    /// Gives a settlement that is out the amount at which the other system holds its memo. `before` is the row as it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it is no longer as it was read; nothing is written then.
+    pub async fn correct_settlement(
+        &mut self,
+        before: &SettlementRow,
+        s: &SettlementRow,
+        parts: &[SettlementPart],
+        snapshot: &str,
+        now: DateTime<Utc>,
+    ) -> StoreResult<()> {
+        let done = on!(self, c => sqlx::query(
+            "UPDATE settlement SET amount_u = $2, revision = $3, fingerprint = $4, reason = $5, updated_at = $6
+             WHERE id = $1 AND state = $7 AND revision = $8 AND fingerprint = $9 AND state IN ('sending', 'sent', 'unknown', 'confirmed')")
+            .bind(s.id).bind(s.amount_u).bind(s.revision).bind(&s.fingerprint).bind(&s.reason).bind(now).bind(&before.state)
+            .bind(before.revision).bind(&before.fingerprint).execute(c).await?.rows_affected());
+        if done != 1 {
+            return Err(StoreError::Changed(format!("settlement {}", s.id)));
+        }
+        self.put_revision(s.id, s, parts, snapshot, now).await
+    }
+
     async fn put_revision(
         &mut self,
         id: i64,

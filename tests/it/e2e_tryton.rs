@@ -294,7 +294,7 @@ async fn a_quarter_goes_from_posted_invoices_to_one_posted_memo_and_a_mailed_sta
 
     // Nobody approves without a name, and who stands for the agreement file does not either.
     workspace.run(["settlement", "approve", "1"]).expect_code(2);
-    let author = person(workspace, "erp-admin", "admin");
+    let author = person(workspace, "erp-admin", "finance-approver");
     let refused = workspace.run_as(&author, ["settlement", "approve", "1"]).expect_code(2);
     assert!(refused.stderr.contains("erp-admin may not approve settlement 1"), "{}", refused.stderr);
     workspace.run(night("2026-03-31")).expect_code(1);

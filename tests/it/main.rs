@@ -3,9 +3,11 @@
 
 mod approval;
 mod canonical;
+mod commands;
 mod compare;
 mod config;
 mod daemon;
+mod docs;
 mod drivers;
 mod dry_run;
 mod e2e_mail;

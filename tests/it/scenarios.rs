@@ -84,6 +84,7 @@ scenarios! {
     amendment_with_another_measure = "amendment-with-another-measure",
     clearing_after_close = "clearing-after-close",
     joint_tier_held = "joint-tier-held",
+    memo_differs_accepted = "memo-differs-accepted",
     who_may_do_what = "who-may-do-what",
     statement_figures = "statement-figures",
     figure_too_large = "figure-too-large",

@@ -57,7 +57,7 @@ fn layers_go_default_file_variable_flag_and_every_value_names_its_origin() {
     assert_eq!(shown("run.late_after"), ("2h".into(), "default", "default".into()));
     assert_eq!(shown("run.abandon_after"), ("5m".into(), "file", "rebated.toml:7:17".into()));
     assert_eq!(shown("run.heartbeat"), ("20s".into(), "variable", "REBATED_RUN_HEARTBEAT".into()));
-    assert_eq!(shown("store.url"), ("sqlite://flag.db".into(), "flag", "--set store.url".into()));
+    assert_eq!(shown("store.url"), ("sqlite://flag.db".into(), "flag", "--store".into()));
     let without_flag = load(&dir, &variables, &[]).unwrap();
     assert_eq!(without_flag.config.store.url.expose_secret(), "postgres://u:canary@h/db");
     assert!(without_flag.shown.iter().any(|s| s.value == "postgres://u:***@h/db"));

@@ -268,7 +268,10 @@ impl Intake<'_> {
             }
             Draft::Memo(m) => {
                 let memo = ErpMemoRow {
-                    reference: crate::core::settlement::own_reference(&m.reference).unwrap_or_else(|| m.reference.clone()),
+                    reference: m
+                        .reference
+                        .as_ref()
+                        .map_or_else(String::new, |r| crate::core::settlement::own_reference(r).unwrap_or_else(|| r.clone())),
                     document: m.document.clone().unwrap_or_default(),
                     memo_date: m.date,
                     currency: m.currency.unwrap_or(self.settings.currency).code().to_owned(),

@@ -199,7 +199,7 @@ impl Stage {
             self.judge(step, self.tell(&["import", table, &file.display().to_string()]), &[0, 1]);
         } else if let Some(target) = &step.put {
             let content = self.content(step.file.as_deref().expect("a put names its file"));
-            self.workspace.write(target, content);
+            self.workspace.write(&self.filled(target), content);
         } else if let Some(job) = &step.run {
             let day = step.business_day.as_deref().expect("a run closes a business day");
             // Whatever the clock of this machine says.
@@ -213,7 +213,13 @@ impl Stage {
                 self.judge(step, self.tell_as(step.user.as_deref(), &["period", "close", month]), &[0]);
             }
         } else if let Some(words) = &step.command {
-            let words: Vec<String> = words.iter().map(|word| self.filled(word)).collect();
+            let words: Vec<String> = words
+                .iter()
+                .map(|word| match word.strip_prefix("{file:").and_then(|rest| rest.strip_suffix('}')) {
+                    Some(file) => self.taken(file).display().to_string(),
+                    None => self.filled(word),
+                })
+                .collect();
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             self.judge(step, self.tell_as(step.user.as_deref(), &words), &[0]);
         } else if let Some(expected) = &step.expect_accruals {
