@@ -77,12 +77,12 @@ pub async fn run(command: Accruals, app: &App) -> Result<Done, Failure> {
         let version = versions.iter().find(|v| v.body.id == f.agreement && i64::from(v.body.version) == f.version);
         let tier_from = version
             .and_then(|v| v.body.terms.iter().find(|t| t.id == f.term))
-            .and_then(|t| t.rule.tiers().get(usize::try_from(f.tier?).ok()?).map(|t| t.from.to_text(0)));
+            .and_then(|t| t.rule.bound_text(usize::try_from(f.tier?).ok()?));
         rows.push(serde_json::json!({
             "agreement": f.agreement, "version": f.version, "term": f.term, "partner": partner,
             "period": { "from": f.period_from, "to": f.period_to, "label": period_label(period, &app.runtime.settings.calendar) },
             "part": f.part, "currency": f.currency, "qualifier": f.qualifier.to_text(2), "base": f.base.to_text(2),
-            "tier": f.tier.map(|t| t + 1), "tier_from": tier_from, "unrounded": f.unrounded.to_text(2),
+            "tier": f.tier.map(|t| t + 1), "tier_from": tier_from, "free_goods": f.free_goods.to_text(0), "unrounded": f.unrounded.to_text(2),
             "earned": money(f.earned), "booked": money(b), "settled": money(s), "as_of": row.business_day,
         }));
     }

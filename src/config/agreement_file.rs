@@ -7,6 +7,7 @@ use crate::config::agreement_shapes::{AGREEMENT, SETTLEMENT, span};
 use crate::config::ladder;
 use crate::config::reader::{File, Section, in_file_order};
 use crate::config::shape::nearest;
+use crate::config::terms::{growth, mix};
 use crate::config::tree::Node;
 use crate::core::agreement::{
     AccrualPolicy, AgreementVersion, Audience, Bound, Caps, DateBasis, Dimension, Direction, Exchange, Fixed, Measure, Method,
@@ -286,6 +287,8 @@ fn term(section: Section<'_>, bound: Option<Bound>, currency: Option<Currency>, 
     let accumulate = section.word("accumulate", span);
     let rule = match section.text("type")? {
         "volume" => volume(section, bound?, currency, problems).map(Rule::Volume),
+        "growth" => growth::build(section, bound?, accumulate, currency, problems).map(Rule::Growth),
+        "mix" => mix::build(section, bound?, currency, problems).map(Rule::Mix),
         "fixed" => section.amount("amount").map(|amount| Rule::Fixed(Fixed { amount })),
         _ => None,
     };
@@ -326,7 +329,8 @@ fn term(section: Section<'_>, bound: Option<Bound>, currency: Option<Currency>, 
     })
 }
 
-fn selection(section: Section<'_>, key: &str, problems: &mut Problems) -> Selection {
+/// The lines that a table of properties selects.
+pub(super) fn selection(section: Section<'_>, key: &str, problems: &mut Problems) -> Selection {
     let mut dimensions = Vec::new();
     let Some(table) = section.table(key) else { return Selection::default() };
     for entry in &table.table.entries {
@@ -383,7 +387,8 @@ fn take(dimension: Dimension, key: &str, node: &Node, into: &mut Vec<(Dimension,
 
 fn volume(section: Section<'_>, bound: Bound, currency: Option<Currency>, problems: &mut Problems) -> Option<Volume> {
     let qualifier = section.word("qualifier", Measure::from_word);
-    let per_unit = section.tables("tiers").iter().any(|t| t.has("per_unit") || t.has("per_increment"));
+    let by_quantity = ["per_unit", "per_increment", "free_goods"];
+    let per_unit = section.tables("tiers").iter().any(|t| by_quantity.iter().any(|key| t.has(key)));
     let base = if section.has("base") {
         section.word("base", Measure::from_word)
     } else {
@@ -399,8 +404,11 @@ fn volume(section: Section<'_>, bound: Bound, currency: Option<Currency>, proble
                 .help("add unit = \"EA\" (or the unit the quantities are meant in) to the term"),
         );
     }
-    let tiers =
-        ladder::read(section, &ladder::Rules { qualifier: qualifier?, base: base?, bound, method: method?, currency }, problems);
+    let tiers = ladder::read(
+        section,
+        &ladder::Rules { bounds: ladder::Bounds::Measure(qualifier?), base: base?, bound, method: method?, currency },
+        problems,
+    );
     Some(Volume {
         qualifier: qualifier?,
         base: base?,

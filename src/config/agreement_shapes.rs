@@ -4,6 +4,7 @@
 //! do yet is declared too, so that it is refused by name and never ignored.
 
 use crate::config::shape::{Key, Kind, Shape, word_kind};
+use crate::config::terms;
 use crate::core::agreement::{
     Bound, DateBasis, Measure, Method, NegativePolicy, PaymentCondition, PayoutMethod, QualifierScope, ReturnsBasis, UnitMatch,
 };
@@ -163,7 +164,7 @@ pub static TERM: Shape = Shape::new(
         Key::new("id", Kind::Name, "name of the term, unique in the agreement").required(),
         Key::new(
             "type",
-            Kind::WordOrLater(&["volume", "fixed"], &["growth", "mix", "ship-and-debit", "performance"]),
+            Kind::WordOrLater(&["volume", "growth", "mix", "fixed"], &["ship-and-debit", "performance"]),
             "rebate type",
         )
         .required(),
@@ -182,7 +183,7 @@ pub static TERM: Shape = Shape::new(
         Key::new("one_of", Kind::Later(&[]), "exclusive set of terms"),
     ],
 )
-.with_variants("type", &[("volume", &VOLUME), ("fixed", &FIXED)]);
+.with_variants("type", &[("volume", &VOLUME), ("growth", &terms::growth::GROWTH), ("mix", &terms::mix::MIX), ("fixed", &FIXED)]);
 
 const fn payment_words() -> Kind {
     const ALL: [&str; PaymentCondition::WORDS.len()] = crate::config::shape::names(PaymentCondition::WORDS);
@@ -230,24 +231,43 @@ pub static TIER: Shape = Shape::new(
             Kind::Amount,
             "upper bound, if the ladder is written with them; checked for gaps and overlaps, else without effect",
         ),
-        Key::new("rate", Kind::Rate, "share of the base"),
-        Key::new("per_unit", Kind::Amount, "amount per unit of the base"),
-        Key::new("amount", Kind::Amount, "amount once per accumulation period"),
-        Key::new("per_increment", Kind::Table(&PER_INCREMENT), "amount for each increment of the base"),
-        Key::new("free_goods", Kind::Later(&[]), "goods without charge"),
-        Key::new("back_to_first", Kind::Flag, "in a marginal ladder: once reached, this tier pays on everything")
-            .default("false"),
+        RATE,
+        PER_UNIT,
+        AMOUNT,
+        PER_INCREMENT,
+        FREE_GOODS,
+        BACK_TO_FIRST,
     ],
 );
 
-static PER_INCREMENT: Shape = Shape::new(
+pub(super) const RATE: Key = Key::new("rate", Kind::Rate, "share of the base");
+pub(super) const PER_UNIT: Key = Key::new("per_unit", Kind::Amount, "amount per unit of the base");
+pub(super) const AMOUNT: Key = Key::new("amount", Kind::Amount, "amount once per accumulation period");
+pub(super) const PER_INCREMENT: Key = Key::new("per_increment", Kind::Table(&INCREMENT), "amount for each increment of the base");
+pub(super) const FREE_GOODS: Key =
+    Key::new("free_goods", Kind::Table(&GOODS), "goods without charge for each complete multiple of the base");
+pub(super) const BACK_TO_FIRST: Key =
+    Key::new("back_to_first", Kind::Flag, "in a marginal ladder: once reached, this tier pays on everything").default("false");
+
+static GOODS: Shape = Shape::new(
+    "`free_goods`",
+    "Goods without charge.",
+    &[
+        Key::new("every", Kind::Amount, "size of a multiple of the base").required(),
+        Key::new("quantity", Kind::Amount, "goods for each complete multiple").required(),
+        Key::new("unit_value", Kind::Amount, "what one of them is worth; 0 when goods are sent and nothing is paid")
+            .default("0.00"),
+    ],
+);
+
+static INCREMENT: Shape = Shape::new(
     "`per_increment`",
     "An amount for each increment of the base.",
     &[
         Key::new("every", Kind::Amount, "size of an increment").required(),
         Key::new("amount", Kind::Amount, "amount for each").required(),
         Key::new("count", Kind::Word(&["complete", "started"]), "whether a started increment counts").default("complete"),
-        Key::new("per", Kind::WordOrLater(&["together"], &["item"]), "over all items together, or per item").default("together"),
+        Key::new("per", Kind::Word(&["together", "item"]), "over all items together, or per item").default("together"),
     ],
 );
 

@@ -4,16 +4,18 @@
 //! calculation; upper bounds are accepted when they cover everything exactly once. Not here: what
 //! a tier pays (the engine).
 
+use crate::config::agreement_shapes::{AMOUNT, BACK_TO_FIRST, FREE_GOODS, PER_INCREMENT, PER_UNIT, RATE};
 use crate::config::reader::Section;
+use crate::config::shape::{Key, Kind, Shape};
 use crate::core::agreement::{Benefit, Bound, Measure, Method, Tier};
 use crate::core::money::Currency;
-use crate::core::number::Micros;
+use crate::core::number::{Micros, Rate};
 use crate::core::problem::Problems;
 
 /// What the rest of the term says about its ladder.
 pub struct Rules {
-    /// Measure of the bounds.
-    pub qualifier: Measure,
+    /// What the bounds are told in.
+    pub bounds: Bounds,
     /// Measure that benefits multiply.
     pub base: Measure,
     /// How bounds compare.
@@ -24,23 +26,42 @@ pub struct Rules {
     pub currency: Option<Currency>,
 }
 
+/// What the bounds of a ladder are told in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounds {
+    /// A measure.
+    Measure(Measure),
+    /// Percentages of another figure.
+    Share,
+}
+
 impl Rules {
-    fn money(&self) -> bool {
-        is_money(self.qualifier)
-    }
     /// A bound for people: money with the decimals of its currency.
     fn text(&self, bound: Micros) -> String {
-        match self.currency {
-            Some(currency) if self.money() => currency.amount_text(bound),
+        match (self.bounds, self.currency) {
+            (Bounds::Share, _) => percent_text(bound),
+            (Bounds::Measure(measure), Some(currency)) if is_money(measure) => currency.amount_text(bound),
             _ => bound.to_string(),
+        }
+    }
+    /// A bound as it is written; a fraction where it is a percentage.
+    fn bound(&self, tier: Section<'_>, key: &str) -> Option<Micros> {
+        match self.bounds {
+            Bounds::Measure(_) => tier.amount(key),
+            Bounds::Share => match tier.text(key)? {
+                "0" => Some(Micros::ZERO),
+                _ => tier.rate(key).and_then(fraction),
+            },
         }
     }
     /// The step that may lie between `to` and the next `from`: one minor unit, one whole unit, none.
     fn step(&self) -> Micros {
-        match self.qualifier {
-            Measure::Quantity | Measure::DocumentCount => Micros::ONE,
-            Measure::Weight => Micros::ZERO,
-            _ => Micros(10i64.pow(Micros::SCALE - self.currency.map_or(2, Currency::minor_digits).min(Micros::SCALE))),
+        match self.bounds {
+            Bounds::Measure(Measure::Quantity | Measure::DocumentCount) => Micros::ONE,
+            Bounds::Measure(Measure::Weight) | Bounds::Share => Micros::ZERO,
+            Bounds::Measure(_) => {
+                Micros(10i64.pow(Micros::SCALE - self.currency.map_or(2, Currency::minor_digits).min(Micros::SCALE)))
+            }
         }
     }
 }
@@ -72,7 +93,7 @@ pub fn read(term: Section<'_>, rules: &Rules, problems: &mut Problems) -> Option
 }
 
 fn compare(tier: Section<'_>, next: Section<'_>, rules: &Rules, problems: &mut Problems) {
-    let (Some(from), Some(following)) = (tier.amount("from"), next.amount("from")) else { return };
+    let (Some(from), Some(following)) = (rules.bound(tier, "from"), rules.bound(next, "from")) else { return };
     let text = |bound| rules.text(bound);
     if following == from {
         problems.push(
@@ -91,9 +112,9 @@ fn compare(tier: Section<'_>, next: Section<'_>, rules: &Rules, problems: &mut P
 
 /// Checks `to` against the next lower bound; after the last tier nothing may end.
 fn upper_bound(tier: Section<'_>, following: Option<Micros>, rules: &Rules, problems: &mut Problems) {
-    let Some(to) = tier.amount("to") else { return };
+    let Some(to) = rules.bound(tier, "to") else { return };
     let text = |bound| rules.text(bound);
-    if tier.amount("from").is_some_and(|from| to < from) {
+    if rules.bound(tier, "from").is_some_and(|from| to < from) {
         problems.push(
             tier.problem("ladder-order", "to", format!("the tier ends at {}, below its own lower bound", text(to)))
                 .help("`to` is the upper bound of the same tier; it may be left out"),
@@ -118,7 +139,21 @@ fn upper_bound(tier: Section<'_>, following: Option<Micros>, rules: &Rules, prob
 }
 
 fn tier(tier: Section<'_>, rules: &Rules, problems: &mut Problems) -> Option<Tier> {
-    let from = tier.amount("from");
+    let from = rules.bound(tier, "from");
+    if from.is_none() && tier.text("from").is_some() {
+        let text = tier.text("from").unwrap_or_default();
+        problems.push(match text.strip_suffix('%') {
+            Some(_) if rules.bounds == Bounds::Share => tier
+                .problem("too-fine", "from", format!("`{text}` has more than four decimals"))
+                .help("a share or growth is compared with at most four decimals of a percent"),
+            Some(_) => tier
+                .problem("tier-bound", "from", format!("`{text}` is a percentage, and this ladder has none"))
+                .help("write an amount or a count"),
+            None => tier
+                .problem("tier-bound", "from", format!("`{text}` is no percentage"))
+                .help(format!("this ladder is told in percent: write \"{text}%\"")),
+        });
+    }
     let back_to_first = tier.flag("back_to_first");
     if back_to_first == Some(true) && rules.method != Method::Marginal {
         problems.push(
@@ -128,7 +163,7 @@ fn tier(tier: Section<'_>, rules: &Rules, problems: &mut Problems) -> Option<Tie
     }
     if rules.bound == Bound::NthUnit {
         let whole = from.is_none_or(|f| f.fits_digits(0));
-        if !matches!(rules.qualifier, Measure::Quantity | Measure::DocumentCount) || !whole {
+        if !matches!(rules.bounds, Bounds::Measure(Measure::Quantity | Measure::DocumentCount)) || !whole {
             problems.push(
                 tier.problem("nth-unit", "from", "with bound = \"nth-unit\" a bound names a whole unit")
                     .help("use whole bounds of qualifier = \"quantity\" or \"document-count\", or another `bound`"),
@@ -139,10 +174,9 @@ fn tier(tier: Section<'_>, rules: &Rules, problems: &mut Problems) -> Option<Tie
         ["rate", "per_unit", "amount", "per_increment", "free_goods"].into_iter().filter(|k| tier.has(k)).collect();
     match named[..] {
         [] => {
-            problems.push(
-                tier.problem("tier-benefit", "benefit", "the tier pays nothing")
-                    .help("add rate = \"2%\", per_unit, amount or per_increment; rate = \"0%\" if it is meant to pay nothing"),
-            );
+            problems.push(tier.problem("tier-benefit", "benefit", "the tier pays nothing").help(
+                "add rate = \"2%\", per_unit, amount, per_increment or free_goods; rate = \"0%\" if it is meant to pay nothing",
+            ));
             return None;
         }
         [_] => {}
@@ -183,8 +217,62 @@ fn benefit(tier: Section<'_>, key: &str, rules: &Rules, problems: &mut Problems)
                     .push(table.problem("out-of-range", "every", "an increment of 0 never ends").help("use a size above zero"));
                 return None;
             }
-            Benefit::PerIncrement { every, amount: table.amount("amount")?, started: table.text("count")? == "started" }
+            let per_item = table.text("per")? == "item";
+            if per_item && rules.method == Method::Marginal {
+                problems.push(
+                    table
+                        .problem("tier-per-item", "per", "slices of a marginal ladder are of all items together")
+                        .help("write method = \"retrospective\" in the term, or per = \"together\""),
+                );
+            }
+            let started = table.text("count")? == "started";
+            Benefit::PerIncrement { every, amount: table.amount("amount")?, started, per_item }
+        }
+        "free_goods" => {
+            let table = tier.table(key)?;
+            let every = table.amount("every")?;
+            if every.is_zero() {
+                problems.push(table.problem("out-of-range", "every", "a multiple of 0 never ends").help("use a size above zero"));
+                return None;
+            }
+            Benefit::FreeGoods { every, quantity: table.amount("quantity")?, unit_value: table.amount("unit_value")? }
         }
         _ => return None,
     })
 }
+
+/// A percentage as a fraction with six decimals; `None` when it is finer.
+fn fraction(rate: Rate) -> Option<Micros> {
+    let step = Rate::ONE.0 / Micros::ONE.0;
+    (rate.0 % step == 0).then_some(Micros(rate.0 / step))
+}
+
+/// `0.125` as `12.5%`.
+pub fn percent_text(fraction: Micros) -> String {
+    Rate(fraction.0 * (Rate::ONE.0 / Micros::ONE.0)).to_percent()
+}
+
+/// A tier whose bound may be a percentage.
+pub static SHARE_TIER: Shape = Shape::new(
+    "a tier",
+    "A lower bound and one benefit.",
+    &[
+        Key::new(
+            "from",
+            Kind::AmountOrRate,
+            "lower bound: a percentage of the baseline or of the whole, else an amount or a count",
+        )
+        .required(),
+        Key::new(
+            "to",
+            Kind::AmountOrRate,
+            "upper bound, if the ladder is written with them; checked for gaps and overlaps, else without effect",
+        ),
+        RATE,
+        PER_UNIT,
+        AMOUNT,
+        PER_INCREMENT,
+        FREE_GOODS,
+        BACK_TO_FIRST,
+    ],
+);

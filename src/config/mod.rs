@@ -15,6 +15,7 @@ pub mod schedule_file;
 pub mod schema;
 pub mod shape;
 pub mod source;
+pub mod terms;
 pub mod tree;
 pub mod value;
 pub mod variables;

@@ -9,6 +9,8 @@ mod bookings;
 mod caps;
 mod evaluate;
 mod evaluation;
+mod gather;
+mod ruling;
 mod steps;
 
 pub use bookings::{Booked, Booking, BookingKind, bookings, open_month};
@@ -16,6 +18,7 @@ pub use caps::{Figure, apply_caps};
 pub(crate) use evaluate::line_parts;
 pub use evaluate::{TooLarge, evaluate, evaluate_to_date, tiers_of_period};
 pub use evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};
+pub use gather::Summed;
 pub use steps::{Step, benefit_text};
 
 use crate::core::number::{Fine, Micros};

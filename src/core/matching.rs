@@ -8,12 +8,14 @@ mod audience;
 mod compiled;
 mod measure;
 mod sums;
+mod verdict;
 
 pub use crate::core::master_data::MasterData;
-pub use compiled::{accumulation_period, restarts, ruling, term_calendar, whole_validity};
+pub use compiled::{accumulation_period, accumulation_periods, baseline_period, restarts, ruling, term_calendar, whole_validity};
 pub use measure::compare_line_numbers;
 pub use sums::facet;
-pub use sums::{Accumulator, BASE, Cell, Contribution, Key, LineProblem, QUALIFIER, Sums};
+pub use sums::{Accumulator, BASE, Cell, Contribution, Key, LineProblem, QUALIFIER, Sums, WHOLE};
+pub use verdict::{Outcome, Verdict};
 
 use crate::core::agreement::{AgreementVersion, DateBasis, PaymentCondition, ReturnsBasis};
 use crate::core::line::{DocumentStatus, DocumentType, Line, LineKind};
@@ -21,7 +23,7 @@ use crate::core::number::Exact;
 use crate::core::period::{FiscalCalendar, Period, Span};
 use audience::{AudienceIndex, Participation, Plan};
 use chrono::NaiveDate;
-use compiled::{Agreement, CompiledItem, CompiledTerm, Symbols, Version};
+use compiled::{Agreement, CompiledItem, CompiledTerm, ItemOnDay, Symbols, Version};
 use foldhash::{HashMap, HashMapExt};
 use measure::{Discount, Measured, Measuring, Refusal};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -50,38 +52,6 @@ pub struct Document<'a> {
     pub lines: &'a [Line],
 }
 
-/// Why a line counts or not for one term of one agreement that could touch it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Agreement id.
-    pub agreement: Arc<str>,
-    /// Version that rules the line's day; `None` when none does.
-    pub version: Option<u32>,
-    /// Term id.
-    pub term: Arc<str>,
-    /// What came of it.
-    pub outcome: Outcome,
-}
-
-/// What came of a line for a term.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It counts.
-    Counted {
-        /// What it adds.
-        contribution: Contribution,
-        /// By which rule, a lowercase fragment.
-        rule: String,
-    },
-    /// It does not.
-    Not {
-        /// Stable code.
-        code: &'static str,
-        /// Why, a lowercase fragment.
-        reason: String,
-    },
-}
-
 /// Agreements and master data, ready to take lines. Shared by workers: it never changes.
 pub struct Matcher {
     agreements: Vec<Agreement>,
@@ -106,6 +76,8 @@ struct Placed {
 
 /// A counted line of one term.
 struct Counted {
+    /// The figure's own sum, or that of its baseline.
+    facet: i64,
     period: Period,
     bucket: NaiveDate,
     part: i64,
@@ -114,12 +86,13 @@ struct Counted {
 
 impl Counted {
     fn sums(&self, documents: i64) -> Sums {
-        let slots = [self.measured.qualifier, self.measured.base, Exact::ZERO, Exact::ZERO];
-        Sums { slots, lines: 1, documents }
+        let counts = self.facet == facet::MAIN;
+        let slots = [self.measured.qualifier, self.measured.base, self.measured.whole, Exact::ZERO];
+        Sums { slots, lines: i64::from(counts), documents: if counts { documents } else { 0 } }
     }
     fn cell(&self, agreement: u32, placed: &Placed, version: &Version, term: &CompiledTerm) -> Cell {
         let key = Key { agreement, term: term.index, partner_id: placed.partner_id, period: self.period, part: self.part };
-        Cell { key, facet: facet::MAIN, bucket: self.bucket, version: version.source.version }
+        Cell { key, facet: self.facet, bucket: self.bucket, version: version.source.version }
     }
 }
 
@@ -219,9 +192,14 @@ impl Matcher {
                     let cell = counted.cell(number, placed, version, term);
                     let sums = counted.sums(0);
                     let per_line = term.accumulate == Span::Line;
-                    match found.iter_mut().rev().find(|f| !per_line && f.cell == cell) {
+                    let mut add = |cell: Cell, sums: Sums| match found.iter_mut().rev().find(|f| !per_line && f.cell == cell) {
                         Some(known) => known.sums.add(&sums, 1),
                         None => found.push(Found { cell, sums }),
+                    };
+                    add(cell, sums);
+                    for (facet, figure) in &counted.measured.sides {
+                        let slots = [*figure, Exact::ZERO, Exact::ZERO, Exact::ZERO];
+                        add(Cell { facet: *facet, ..cell }, Sums { slots, lines: 0, documents: 0 });
                     }
                 }
                 Err(refusal) if sign > 0 && refusal.blocks() => {
@@ -236,8 +214,10 @@ impl Matcher {
         let mut previous: Option<Key> = None;
         for part in &mut found {
             // A document counts once per figure even when its lines lie in several months.
-            part.sums.documents = i64::from(previous != Some(part.cell.key));
-            previous = Some(part.cell.key);
+            if part.cell.facet == facet::MAIN {
+                part.sums.documents = i64::from(previous != Some(part.cell.key));
+                previous = Some(part.cell.key);
+            }
             out.add(part.cell, &part.sums, sign);
         }
     }
@@ -250,58 +230,13 @@ impl Matcher {
             let version = &self.agreements[number as usize].versions[placed.version];
             if let Ok(counted) = result {
                 let Cell { key, facet, bucket, version } = counted.cell(number, placed, version, term);
-                let documents = i64::from(!list.iter().any(|(_, c)| c.key == key));
-                list.push((line.id, Contribution { key, facet, bucket, version, sums: counted.sums(documents) }));
+                let first = |c: &Contribution| c.key == key && c.facet == facet;
+                let documents = i64::from(!list.iter().any(|(_, c)| first(c)));
+                let (sums, sides) = (counted.sums(documents), counted.measured.sides);
+                list.push((line.id, Contribution { key, facet, bucket, version, sums, sides }));
             }
         });
         list
-    }
-
-    /// For every term of every agreement that could touch the line: why it counts or not.
-    pub fn explain_line(&self, line: &Line, document: &Document<'_>) -> Vec<Verdict> {
-        let refused = document_refusal(document);
-        let discount = Discount::of(document.lines);
-        let contributions = if refused.is_none() { self.contributions(document) } else { Vec::new() };
-        let mut verdicts = Vec::new();
-        for participation in &self.plan(line.partner_id).agreements {
-            let number = participation.agreement;
-            let agreement = &self.agreements[number as usize];
-            let placed = self.place(agreement, participation, line);
-            for (index, id) in (0u32..).zip(&agreement.terms) {
-                let version = placed.as_ref().ok().map(|p| &agreement.versions[p.version]);
-                let outcome = match (&refused, &placed, version) {
-                    (Some((code, reason)), _, _) => Outcome::Not { code, reason: reason.clone() },
-                    (None, Ok(placed), Some(version)) => {
-                        let judged =
-                            version.terms.iter().find(|t| t.index == index).ok_or(Refusal::TermNotInVersion).and_then(|term| {
-                                Ok((term, self.judge(agreement, version, placed, term, line, discount.as_ref())?))
-                            });
-                        match judged {
-                            Ok((term, counted)) => {
-                                let Cell { key, facet, bucket, version: ruled } = counted.cell(number, placed, version, term);
-                                let carries = contributions
-                                    .iter()
-                                    .find(|(id, c)| *id == line.id && c.key == key)
-                                    .map_or(0, |(_, c)| c.sums.documents);
-                                let contribution =
-                                    Contribution { key, facet, bucket, version: ruled, sums: counted.sums(carries) };
-                                Outcome::Counted { contribution, rule: rule_text(version, term, placed, line, &counted) }
-                            }
-                            Err(refusal) => Outcome::Not { code: refusal.code(), reason: refusal.reason(line, id) },
-                        }
-                    }
-                    (None, Err(refusal), _) => Outcome::Not { code: refusal.code(), reason: refusal.reason(line, id) },
-                    (None, Ok(_), None) => Outcome::Not { code: "not-valid", reason: "no version rules that day".to_owned() },
-                };
-                verdicts.push(Verdict {
-                    agreement: agreement.id.clone(),
-                    version: version.map(|v| v.source.version),
-                    term: id.clone(),
-                    outcome,
-                });
-            }
-        }
-        verdicts
     }
 
     /// Every line of a document with every term of the version that rules it.
@@ -323,6 +258,11 @@ impl Matcher {
             for participation in &plan.agreements {
                 let number = participation.agreement;
                 let agreement = &self.agreements[number as usize];
+                if !agreement.baselines.is_empty() {
+                    self.baselines(agreement, participation, line, discount.as_ref(), |placed, term, result| {
+                        take(line, number, placed, term, result);
+                    });
+                }
                 let Ok(placed) = self.place(agreement, participation, line) else { continue };
                 let version = &agreement.versions[placed.version];
                 for term in &version.terms {
@@ -379,15 +319,75 @@ impl Matcher {
         })
     }
 
-    fn judge<'m>(
+    /// What a line gives to the baselines of periods that are compared with its own.
+    ///
+    /// A baseline covers the buyers who take part in the period that is compared, whether they took part
+    /// then or not.
+    fn baselines<'m>(
         &'m self,
-        agreement: &Agreement,
+        agreement: &'m Agreement,
+        participation: &Participation,
+        line: &Line,
+        discount: Option<&Discount>,
+        mut take: impl FnMut(&Placed, &'m CompiledTerm, Result<Counted, Refusal<'m>>),
+    ) {
+        let basis = if agreement.by_posting_date { DateBasis::PostingDate } else { DateBasis::DocumentDate };
+        for baseline in &agreement.baselines {
+            let version = &agreement.versions[baseline.version];
+            let day = match &line.original {
+                Some(original) if version.source.returns == ReturnsBasis::OriginalPeriod && line.is_return() => match basis {
+                    DateBasis::DocumentDate => original.document_date,
+                    DateBasis::PostingDate => original.posting_date.unwrap_or(original.document_date),
+                },
+                _ => line.day(basis),
+            };
+            for period in baseline.compared_with(day) {
+                let partner_id = self.master.effective_partner(line.partner_id, day, agreement.validity.to);
+                if !participation.stretches.iter().any(|s| s.partner_id == partner_id && s.days.overlaps(&period)) {
+                    continue;
+                }
+                let placed = Placed {
+                    version: baseline.version,
+                    partner_id,
+                    day,
+                    document_id: line.document_id,
+                    line_id: line.id,
+                    orphan: false,
+                };
+                let measured = self.qualify(version, &placed, &baseline.term, line, discount).map(|(_, measured)| measured);
+                let counted = |measured| Counted { facet: facet::BASELINE, period, bucket: period.from, part: 0, measured };
+                take(&placed, &baseline.term, measured.map(counted));
+            }
+        }
+    }
+
+    /// Whether the term takes the line, on which day it counts and as what.
+    fn qualify<'m>(
+        &'m self,
         version: &'m Version,
         placed: &Placed,
         term: &'m CompiledTerm,
         line: &Line,
         discount: Option<&Discount>,
-    ) -> Result<Counted, Refusal<'m>> {
+    ) -> Result<(NaiveDate, Measured), Refusal<'m>> {
+        let item = line.item_id.and_then(|id| self.items.get(&id)).map(|i| i.on(placed.day));
+        let day = Self::selects(placed, term, line, item.as_ref(), discount)?;
+        let conversion_day = match &line.original {
+            Some(original) if line.is_return() => original.document_date,
+            _ => line.document_date,
+        };
+        let measuring = Measuring { version, master: &self.master, line, discount, day: placed.day, conversion_day };
+        Ok((day, measuring.measure(term, item.as_ref())?))
+    }
+
+    /// Whether the term takes the line, and on which day it counts.
+    fn selects<'m>(
+        placed: &Placed,
+        term: &'m CompiledTerm,
+        line: &Line,
+        item: Option<&ItemOnDay<'_>>,
+        discount: Option<&Discount>,
+    ) -> Result<NaiveDate, Refusal<'m>> {
         if !term.takes_document(line.document_type) {
             return Err(Refusal::DocumentType);
         }
@@ -401,34 +401,39 @@ impl Matcher {
         if line.extra.is_some() && is_excluded(line) {
             return Err(Refusal::RebateExcluded);
         }
-        let item = line.item_id.and_then(|id| self.items.get(&id)).map(|i| i.on(placed.day));
-        if let Some(test) = term.unselected(line, item.as_ref()) {
+        if let Some(test) = term.unselected(line, item) {
             return Err(Refusal::NotSelected(test));
         }
-        if term.excepts(line, item.as_ref()) {
+        if term.excepts(line, item) {
             return Err(Refusal::Excepted);
         }
-        let day = match term.payment {
-            PaymentCondition::Any => placed.day,
-            PaymentCondition::Paid => line.paid_on.map(|_| placed.day).ok_or(Refusal::Unpaid)?,
+        match term.payment {
+            PaymentCondition::Any => Ok(placed.day),
+            PaymentCondition::Paid => line.paid_on.map(|_| placed.day).ok_or(Refusal::Unpaid),
             PaymentCondition::PaidInPeriod | PaymentCondition::PostedAndPaidInPeriod | PaymentCondition::AsReceived => {
-                line.paid_on.ok_or(Refusal::Unpaid)?
+                line.paid_on.ok_or(Refusal::Unpaid)
             }
-        };
+        }
+    }
+
+    fn judge<'m>(
+        &'m self,
+        agreement: &Agreement,
+        version: &'m Version,
+        placed: &Placed,
+        term: &'m CompiledTerm,
+        line: &Line,
+        discount: Option<&Discount>,
+    ) -> Result<Counted, Refusal<'m>> {
         let period_of = |day| {
             accumulation_period(&agreement.calendar, term.accumulate, day, agreement.validity, &agreement.restarts)
                 .ok_or(Refusal::OutsidePeriod)
         };
+        let (day, measured) = self.qualify(version, placed, term, line, discount)?;
         let period = period_of(day)?;
         if term.payment == PaymentCondition::PostedAndPaidInPeriod && period_of(placed.day)? != period {
             return Err(Refusal::PaidElsewhere);
         }
-        let conversion_day = match &line.original {
-            Some(original) if line.is_return() => original.document_date,
-            _ => line.document_date,
-        };
-        let measuring = Measuring { version, master: &self.master, line, discount, conversion_day };
-        let measured = measuring.measure(term)?;
         let part = match term.accumulate {
             Span::Document => placed.document_id,
             Span::Line => placed.line_id,
@@ -436,7 +441,7 @@ impl Matcher {
         };
         let month = self.company.month_start(day);
         let settled = agreement.calendar.period(agreement.every, day, agreement.validity).from;
-        Ok(Counted { period, bucket: month.max(settled.min(day)), part, measured })
+        Ok(Counted { facet: facet::MAIN, period, bucket: month.max(settled.min(day)), part, measured })
     }
 
     fn note(
@@ -515,16 +520,4 @@ impl Matcher {
 struct Found {
     cell: Cell,
     sums: Sums,
-}
-
-fn rule_text(version: &Version, term: &CompiledTerm, placed: &Placed, line: &Line, counted: &Counted) -> String {
-    let selected = if term.has_selection() { "selected" } else { "any" };
-    let mut text = format!(
-        "version {}: {selected} {} on {} of {}, counted in {}",
-        version.source.version, line.line_kind, line.document_type, line.document_date, counted.period
-    );
-    if placed.day != line.document_date {
-        text.push_str(&format!(" by the day {}", placed.day));
-    }
-    text
 }

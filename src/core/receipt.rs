@@ -4,10 +4,10 @@
 //! Shares add up to the rounded figure: each is cut down to the minor unit, and the missing units go
 //! to the largest remainders, ties by document date, number and line (cases 02 and 07).
 
-use crate::core::accrual::{Entry, Evaluation, TooLarge, line_parts};
+use crate::core::accrual::{Entry, Evaluation, Summed, TooLarge, line_parts};
 use crate::core::agreement::{AgreementVersion, QualifierScope};
 use crate::core::allocation;
-use crate::core::matching::{BASE, QUALIFIER, Sums, compare_line_numbers};
+use crate::core::matching::{BASE, QUALIFIER, Sums, compare_line_numbers, facet};
 use crate::core::money::Currency;
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
@@ -46,6 +46,8 @@ pub struct CountedLine {
     pub version: u32,
     /// What it adds.
     pub sums: Sums,
+    /// What it adds to other sums of the figure, by facet.
+    pub sides: Vec<(i64, Exact)>,
 }
 
 /// A counted line with its share of the figure.
@@ -68,6 +70,9 @@ pub fn line_order(a: &CountedLine, b: &CountedLine) -> Ordering {
         .then_with(|| a.line_id.cmp(&b.line_id))
 }
 
+/// Lines of a baseline have no share: nothing is paid on them. `baseline` is the one that the figure was
+/// compared with.
+///
 /// Shares `earned` (one partner's figure, after every cap) over the lines it counts, in document
 /// order.
 ///
@@ -79,9 +84,11 @@ pub fn lines(
     period: Period,
     calendar: &FiscalCalendar,
     earned: Micros,
+    baseline: Option<Exact>,
     mut counted: Vec<CountedLine>,
 ) -> Result<Vec<LineShare>, TooLarge> {
     let Some(newest) = versions.iter().max_by_key(|v| v.version) else { return Ok(Vec::new()) };
+    counted.retain(|line| line.facet == facet::MAIN);
     counted.sort_by(line_order);
     let parts: Vec<Fine> = if newest.qualifier_scope == QualifierScope::Agreement {
         // The tier comes from all partners together, the benefit is shared by base.
@@ -89,11 +96,11 @@ pub fn lines(
         let part = |l: &CountedLine| earned.fine().checked_share(l.sums.slots[BASE], whole);
         counted.iter().map(part).collect::<Option<Vec<Fine>>>().ok_or(TooLarge)?
     } else {
-        let entries: Vec<Entry> = counted
-            .iter()
-            .map(|l| Entry { partner_id: l.partner_id, facet: l.facet, bucket: l.bucket, version: l.version, sums: l.sums })
-            .collect();
-        line_parts(versions, term_id, period, &entries, calendar)?
+        let summed = counted.iter().map(|l| Summed {
+            entry: Entry { partner_id: l.partner_id, facet: l.facet, bucket: l.bucket, version: l.version, sums: l.sums },
+            sides: l.sides.clone(),
+        });
+        line_parts(versions, term_id, period, summed.collect(), baseline, calendar)?
     };
     let size = parts.iter().fold(0u128, |sum, p| sum.saturating_add(p.0.unsigned_abs()));
     if size > Micros(i64::MAX).fine().0.unsigned_abs() {

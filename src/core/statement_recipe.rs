@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn net_returns_give_back_complete_increments_as_the_engine_counts_them() {
         for (started, earned) in [(false, "-4"), (true, "-4")] {
-            let benefit = Benefit::PerIncrement { every: micros("10"), amount: micros("2"), started };
+            let benefit = Benefit::PerIncrement { every: micros("10"), amount: micros("2"), started, per_item: false };
             let ladder = vec![Tier { from: micros("0"), benefit, back_to_first: false }];
             let steps = recipe(&term(Method::Retrospective, ladder, "-25", Some(0), earned), 2);
             assert!(!adjusted(&steps), "{steps:?}");

@@ -4,5 +4,7 @@
 //! caps over several figures and bookings are the business of `accrual`.
 
 pub mod fixed;
+pub mod growth;
 pub mod ladder;
+pub mod mix;
 pub mod volume;

@@ -3,6 +3,7 @@
 //! Only partners and agreements whose sums changed are looked at. Earned figures and ledger entries
 //! are appended, never changed; a second run over the same sums appends nothing.
 
+use super::baselines;
 use super::causes::{self, Concerned};
 use super::figures::{self, KeyFigure};
 use super::run::{Lease, RunRequest};
@@ -13,7 +14,9 @@ use crate::core::agreement::AgreementVersion;
 use crate::core::number::{Fine, Micros};
 use crate::core::period::Period;
 use crate::core::problem::Problem;
-use crate::store::{AccumulatorRow, EarnedRow, ExceptionFilter, MarkedKey, NewEarned, NewEntry, NewException, Tx};
+use crate::store::{
+    AccumulatorRow, EarnedRow, ExceptionFilter, MarkedKey, NewEarned, NewEntry, NewException, StandingBaseline, Tx,
+};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,6 +30,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let versions = tx.active_agreements().await?;
     let grouped = figures::by_agreement(&versions);
     let codes = codes(&mut tx).await?;
+    freeze_when_due(&mut tx, &grouped, runtime, request.business_day).await?;
     // An agreement that is no longer active keeps what it earned; nothing is booked in silence.
     let marked: Vec<MarkedKey> =
         widen(&mut tx, &grouped).await?.into_iter().filter(|k| grouped.contains_key(k.agreement.as_str())).collect();
@@ -60,6 +64,37 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     total.detail =
         format!("{} partner agreements looked at, {} figures changed, {entries} entries booked", total.count_in, total.count_out);
     Ok(total)
+}
+
+/// Name of the watermark: the last business day on which baselines were looked through, in days since 1970.
+const FROZEN: &str = "baselines-frozen";
+
+/// Marks whose baselines come to stand although no line of theirs changed.
+async fn freeze_when_due(
+    tx: &mut Tx,
+    grouped: &BTreeMap<&str, Vec<AgreementVersion>>,
+    runtime: &Runtime,
+    business_day: NaiveDate,
+) -> PipelineResult<()> {
+    let epoch = NaiveDate::default();
+    let today = (business_day - epoch).num_days();
+    let last = tx.watermark(FROZEN).await?;
+    let since = epoch + chrono::TimeDelta::days(last.min(today));
+    let due = baselines::due(tx, grouped, &runtime.settings.calendar, since, business_day).await?;
+    let marks: Vec<MarkedKey> = due
+        .into_iter()
+        .map(|(partner_id, agreement)| MarkedKey {
+            partner_id,
+            agreement,
+            reason: "the baseline stands from now on".to_owned(),
+            months: Vec::new(),
+        })
+        .collect();
+    tx.mark_keys(&marks).await?;
+    if today > last {
+        tx.set_watermark(FROZEN, today).await?;
+    }
+    Ok(())
 }
 
 /// Months that take no entry; none is closed before this transaction ends.
@@ -101,7 +136,13 @@ struct TooLarge {
 impl TooLarge {
     async fn read(tx: &mut Tx) -> PipelineResult<Self> {
         let open = tx.exceptions(&ExceptionFilter::default()).await?;
-        Ok(Self { open: open.into_iter().map(|e| e.dedupe_key).filter(|k| k.starts_with("figure:")).collect() })
+        Ok(Self {
+            open: open
+                .into_iter()
+                .map(|e| e.dedupe_key)
+                .filter(|k| k.starts_with("figure:") || k.starts_with("baseline:"))
+                .collect(),
+        })
     }
 
     /// Partner 0 stands for all that share the figure.
@@ -142,13 +183,13 @@ impl TooLarge {
     }
 }
 
-struct Book<'a> {
+pub(super) struct Book<'a> {
     runtime: &'a Runtime,
-    request: &'a RunRequest,
+    pub(super) request: &'a RunRequest,
     grouped: &'a BTreeMap<&'a str, Vec<AgreementVersion>>,
-    codes: &'a HashMap<i64, String>,
+    pub(super) codes: &'a HashMap<i64, String>,
     closed: BTreeSet<NaiveDate>,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
     run_id: i64,
 }
 
@@ -210,14 +251,18 @@ impl Book<'_> {
         for row in tx.accumulators_of_pairs(&pairs).await? {
             standing.entry((row.partner_id, row.agreement.clone())).or_default().sums.push(row);
         }
-        let (mut earned, mut entries) = (Vec::new(), Vec::new());
+        let (mut earned, mut entries, mut frozen) = (Vec::new(), Vec::new(), Vec::new());
         let (mut booked, mut done): (Vec<(i64, &str)>, Done) = (Vec::new(), Done::default());
         for key in keys {
             let Some(versions) = self.grouped.get(key.agreement.as_str()) else { continue };
             let mut stands = standing.remove(&(key.partner_id, key.agreement.clone())).unwrap_or_default();
             let figures = if figures::together(versions) {
                 if shared.agreement != key.agreement {
-                    let rows = tx.accumulators_of_agreement(&key.agreement).await?;
+                    let mut rows = tx.accumulators_of_agreement(&key.agreement).await?;
+                    let partners: BTreeSet<i64> = rows.iter().map(|r| r.partner_id).collect();
+                    for partner_id in partners {
+                        self.freeze(versions, partner_id, &mut rows, &mut frozen);
+                    }
                     *shared = Shared { agreement: key.agreement.clone(), figures: None };
                     match self.figures(versions, &rows) {
                         Ok(figures) => shared.figures = Some(figures),
@@ -227,7 +272,9 @@ impl Book<'_> {
                 let Some(figures) = &shared.figures else { continue };
                 figures.iter().filter(|f| f.partner_id == key.partner_id).cloned().collect()
             } else {
-                match self.figures(versions, &std::mem::take(&mut stands.sums)) {
+                let mut rows = std::mem::take(&mut stands.sums);
+                self.freeze(versions, key.partner_id, &mut rows, &mut frozen);
+                match self.figures(versions, &rows) {
                     Ok(figures) => figures,
                     Err(problem) => {
                         done.exceptions += too_large.tell(tx, self, &key.agreement, key.partner_id, problem).await?;
@@ -236,15 +283,29 @@ impl Book<'_> {
                 }
             };
             too_large.clear(tx, self, &key.agreement, key.partner_id).await?;
+            done.exceptions += baselines::tell(tx, self, versions, key.partner_id, &figures, &too_large.open).await?;
             self.pair(tx, key, versions, figures, stands, &mut earned, &mut entries, concerned).await?;
             booked.push((key.partner_id, &key.agreement));
         }
+        tx.freeze_baselines(&frozen, self.request.business_day).await?;
         tx.append_earned(&earned, self.request.business_day, Some(self.run_id)).await?;
         tx.append_entries(&entries, self.request.business_day, Some(self.run_id), self.now).await?;
         tx.clear_keys(&booked).await?;
         let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
         (done.looked_at, done.changed, done.booked) = (count(booked.len()), count(earned.len()), count(entries.len()));
         Ok(done)
+    }
+
+    /// Baselines whose day has come stand from now on.
+    fn freeze(
+        &self,
+        versions: &[AgreementVersion],
+        partner_id: i64,
+        rows: &mut Vec<AccumulatorRow>,
+        frozen: &mut Vec<StandingBaseline>,
+    ) {
+        let calendar = &self.runtime.settings.calendar;
+        baselines::freeze(versions, partner_id, rows, calendar, self.request.business_day, frozen);
     }
 
     fn figures(&self, versions: &[AgreementVersion], rows: &[AccumulatorRow]) -> Result<Vec<KeyFigure>, Problem> {
@@ -292,6 +353,7 @@ impl Book<'_> {
                 tier: figure.and_then(|f| f.tier).and_then(|t| i64::try_from(t).ok()),
                 unrounded: figure.map_or(Fine::ZERO, |f| f.unrounded),
                 earned: figure.map_or(Micros::ZERO, |f| f.earned),
+                free_goods: figure.map_or(Micros::ZERO, |f| f.evaluation.free_goods.to_micros()),
             };
             let buckets = figure.map(|f| f.buckets.clone()).unwrap_or_default();
             for b in bookings(

@@ -70,6 +70,7 @@ pub async fn with_master(
                     bucket: contribution.bucket,
                     version: contribution.version,
                     sums: contribution.sums,
+                    sides: contribution.sides,
                 });
             }
         }
@@ -87,6 +88,14 @@ pub fn shares(
     let key = (figure.partner_id, figure.term.clone(), figure.period, figure.part);
     let lines = counted.get(&key).cloned().unwrap_or_default();
     let agreement = versions.last().map_or("", |v| v.id.as_str());
-    receipt::lines(versions, &figure.term, figure.period, &runtime.settings.calendar, figure.earned, lines)
-        .map_err(|e| too_large(agreement, &figure.term, figure.period, e))
+    receipt::lines(
+        versions,
+        &figure.term,
+        figure.period,
+        &runtime.settings.calendar,
+        figure.earned,
+        figure.evaluation.baseline,
+        lines,
+    )
+    .map_err(|e| too_large(agreement, &figure.term, figure.period, e))
 }

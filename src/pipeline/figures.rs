@@ -2,9 +2,10 @@
 //!
 //! Everything here is a function of sums and agreement versions; reading them is the caller's.
 
+use super::baselines;
 use crate::core::accrual::{Entry, Evaluation, Figure, TooLarge, apply_caps, evaluate, evaluate_to_date};
 use crate::core::agreement::{AgreementVersion, QualifierScope};
-use crate::core::matching::Sums;
+use crate::core::matching::{Sums, facet};
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
 use crate::core::problem::Problem;
@@ -85,7 +86,7 @@ pub fn figures(
     let shared = together(versions);
     // A document or line belongs to one partner, so only real periods are shared.
     let mut keys: BTreeMap<(i64, &str, NaiveDate, NaiveDate, i64), Vec<Entry>> = BTreeMap::new();
-    for row in rows {
+    for row in rows.iter().filter(|r| r.facet != facet::STANDING_BASELINE) {
         let owner = if shared { 0 } else { row.partner_id };
         keys.entry((owner, &row.term, row.period_from, row.period_to, row.part)).or_default().push(Entry {
             partner_id: row.partner_id,
@@ -94,6 +95,12 @@ pub fn figures(
             version: u32::try_from(row.version).unwrap_or(0),
             sums: Sums { slots: row.sums, lines: row.lines, documents: row.documents },
         });
+    }
+    for (term, period, entry) in baselines::standing(versions, rows, calendar, rank) {
+        let owner = if shared { 0 } else { entry.partner_id };
+        if let Some(entries) = keys.get_mut(&(owner, term, period.from, period.to, 0)) {
+            entries.push(entry);
+        }
     }
     let mut result: Vec<KeyFigure> = Vec::new();
     let mut capped: Vec<Figure> = Vec::new();

@@ -3,7 +3,7 @@
 //! A version that is active is never edited in place once anything was booked under its agreement:
 //! every change is a new version (case 14).
 
-use super::{PipelineResult, Runtime};
+use super::{PipelineResult, Runtime, baselines};
 use crate::config::FileTrust;
 use crate::core::agreement::AgreementVersion;
 use crate::core::amendment;
@@ -130,8 +130,14 @@ pub async fn enter(
     entry: Entry<'_>,
 ) -> PipelineResult<Result<bool, Problem>> {
     let now = runtime.clock.now();
-    let sha256 = sha256_hex(text.as_bytes());
     let place = Place::source(name);
+    let (version, tables) = match baselines::with_tables(version, &runtime.workspace.dir, name) {
+        Ok(filled) => filled,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let version = &version;
+    // What was approved is the file with the tables that it names.
+    let sha256 = sha256_hex([text, &tables].concat().as_bytes());
     let number = i64::from(version.version);
     if let Some(known) = tx.agreement(&version.id, number).await? {
         let rejected = entry.again && known.state == "rejected";

@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod accrue;
 pub mod approve;
+pub mod baselines;
 pub mod catalog;
 pub mod causes;
 pub mod compare;

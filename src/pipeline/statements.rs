@@ -370,7 +370,7 @@ async fn agreement_input(
         let Some(ruling) = ruling.or_else(|| versions.iter().rev().find(of_version)) else { continue };
         let Some(term) = ruling.terms.iter().find(|t| t.id == figure.term) else { continue };
         let measures = term.rule.measures();
-        let tiers = tiers_of_period(versions, &figure.term, ruling.version, figure.period, &calendar);
+        let tiers = tiers_of_period(versions, &figure.term, ruling.version, figure.period, &calendar, figure.evaluation.scale);
         let lines = counted::shares(runtime, versions, figure, &counted)?
             .into_iter()
             .map(|s| StatementLine {

@@ -179,22 +179,26 @@ fn table_rows(list: &[AccumulatorRow]) -> Rows<'_, 15> {
 }
 
 impl Tx {
-    /// Running sums of one agreement for one partner, in key and month order.
+    /// Running sums of one agreement for one partner, in key and month order, and baselines that stand.
     pub async fn accumulators(&mut self, partner_id: i64, agreement: &str) -> StoreResult<Vec<AccumulatorRow>> {
         let rows: Vec<Raw> = on!(self, c => sqlx::query_as(
             "SELECT partner_id, agreement, term, period_from, period_to, part, facet, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
              FROM accumulator WHERE partner_id = $1 AND agreement = $2 ORDER BY term, period_from, period_to, part, facet, bucket, version")
             .bind(partner_id).bind(agreement).fetch_all(c).await?);
-        rows.into_iter().map(Raw::into_row).collect()
+        let mut rows: Vec<AccumulatorRow> = rows.into_iter().map(Raw::into_row).collect::<StoreResult<_>>()?;
+        rows.extend(self.standing_baselines(&[(partner_id, agreement)]).await?);
+        Ok(rows)
     }
 
-    /// Running sums of an agreement over all partners.
+    /// Running sums of an agreement over all partners, and baselines that stand.
     pub async fn accumulators_of_agreement(&mut self, agreement: &str) -> StoreResult<Vec<AccumulatorRow>> {
         let rows: Vec<Raw> = on!(self, c => sqlx::query_as(
             "SELECT partner_id, agreement, term, period_from, period_to, part, facet, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
              FROM accumulator WHERE agreement = $1 ORDER BY partner_id, term, period_from, period_to, part, facet, bucket, version")
             .bind(agreement).fetch_all(c).await?);
-        rows.into_iter().map(Raw::into_row).collect()
+        let mut rows: Vec<AccumulatorRow> = rows.into_iter().map(Raw::into_row).collect::<StoreResult<_>>()?;
+        rows.extend(self.standing_baselines_of_agreement(agreement).await?);
+        Ok(rows)
     }
 
     /// All running sums: for the self-check against a rebuild.
@@ -205,8 +209,15 @@ impl Tx {
         rows.into_iter().map(Raw::into_row).collect()
     }
 
-    /// Running sums of pairs of partner and agreement, in no particular order.
+    /// Running sums of pairs of partner and agreement, in no particular order, and baselines that stand.
     pub async fn accumulators_of_pairs(&mut self, pairs: &[(i64, &str)]) -> StoreResult<Vec<AccumulatorRow>> {
+        let rows = self.summed_pairs(pairs).await?;
+        let standing = self.standing_baselines(pairs).await?;
+        Ok(rows.into_iter().chain(standing).collect())
+    }
+
+    /// The same without baselines that stand.
+    async fn summed_pairs(&mut self, pairs: &[(i64, &str)]) -> StoreResult<Vec<AccumulatorRow>> {
         let rows: Vec<Raw> = of_pairs!(
             self,
             pairs,
@@ -225,7 +236,7 @@ impl Tx {
             pairs.sort_unstable();
             pairs.dedup();
             let mut known: HashMap<Address, AccumulatorRow> = HashMap::new();
-            for row in self.accumulators_of_pairs(&pairs).await? {
+            for row in self.summed_pairs(&pairs).await? {
                 known.insert(address(&row), row);
             }
             let mut sums: Vec<AccumulatorRow> = Vec::with_capacity(part.len());

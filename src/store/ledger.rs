@@ -35,6 +35,8 @@ pub struct NewEarned {
     pub unrounded: Fine,
     /// Earned.
     pub earned: Micros,
+    /// Goods without charge, in the term's unit.
+    pub free_goods: Micros,
 }
 
 /// A stored earned figure.
@@ -146,6 +148,7 @@ struct RawEarned {
     tier: Option<i64>,
     unrounded: String,
     earned_u: i64,
+    free_goods_u: i64,
 }
 from_row!(RawEarned {
     id,
@@ -162,7 +165,8 @@ from_row!(RawEarned {
     base_u,
     tier,
     unrounded,
-    earned_u
+    earned_u,
+    free_goods_u
 });
 
 impl RawEarned {
@@ -184,6 +188,7 @@ impl RawEarned {
                 tier: self.tier,
                 unrounded: Fine(self.unrounded.parse().map_err(|e| corrupt("earned figure", e))?),
                 earned: Micros(self.earned_u),
+                free_goods: Micros(self.free_goods_u),
             },
         })
     }
@@ -258,7 +263,7 @@ impl Tx {
     /// Newest earned figures of one agreement and partner, as of a business day.
     pub async fn earned_figures(&mut self, partner_id: i64, agreement: &str, as_of: NaiveDate) -> StoreResult<Vec<EarnedRow>> {
         let rows: Vec<RawEarned> = on!(self, c => sqlx::query_as(
-            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, currency, business_day, qualifier_u, base_u, tier, unrounded, earned_u
+            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, currency, business_day, qualifier_u, base_u, tier, unrounded, earned_u, free_goods_u
              FROM earned_figure e WHERE partner_id = $1 AND agreement = $2 AND business_day <= $3 AND id = (
                  SELECT MAX(id) FROM earned_figure x WHERE x.partner_id = e.partner_id AND x.agreement = e.agreement AND x.term = e.term
                     AND x.period_from = e.period_from AND x.period_to = e.period_to AND x.part = e.part AND x.business_day <= $3)
@@ -271,7 +276,7 @@ impl Tx {
     pub async fn all_earned_figures(&mut self, as_of: NaiveDate) -> StoreResult<Vec<EarnedRow>> {
         let rows: Vec<RawEarned> = on!(self, c => sqlx::query_as(
             "SELECT e.id, e.partner_id, e.agreement, e.version, e.term, e.period_from, e.period_to, e.part, e.currency, e.business_day, e.qualifier_u, e.base_u,
-                    e.tier, e.unrounded, e.earned_u
+                    e.tier, e.unrounded, e.earned_u, e.free_goods_u
              FROM earned_figure e JOIN (
                  SELECT MAX(id) AS id FROM earned_figure WHERE business_day <= $1 GROUP BY partner_id, agreement, term, period_from, period_to, part) n ON n.id = e.id
              ORDER BY e.agreement, e.partner_id, e.term, e.period_from, e.period_to, e.part").bind(as_of).fetch_all(c).await?);
@@ -308,6 +313,7 @@ impl Tx {
                 "tier",
                 "unrounded",
                 "earned_u",
+                "free_goods_u",
             ],
             figures.len(),
         );
@@ -329,6 +335,7 @@ impl Tx {
                 f.tier.into(),
                 f.unrounded.0.to_string().into(),
                 f.earned.0.into(),
+                f.free_goods.0.into(),
             ]);
         }
         self.insert_rows(rows).await
@@ -407,7 +414,7 @@ impl Tx {
             self,
             pairs,
             "SELECT t.id, t.partner_id, t.agreement, t.version, t.term, t.period_from, t.period_to, t.part, t.currency, t.business_day, t.qualifier_u,
-                    t.base_u, t.tier, t.unrounded, t.earned_u",
+                    t.base_u, t.tier, t.unrounded, t.earned_u, t.free_goods_u",
             "earned_figure",
             "AND t.id = (SELECT MAX(id) FROM earned_figure x WHERE x.partner_id = t.partner_id AND x.agreement = t.agreement AND x.term = t.term
                 AND x.period_from = t.period_from AND x.period_to = t.period_to AND x.part = t.part)"

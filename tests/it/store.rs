@@ -178,6 +178,7 @@ async fn fill(tx: &mut Tx) -> i64 {
         base: micros("1000"),
         tier: Some(0),
         unrounded: Fine::parse("12.339999").unwrap(),
+        free_goods: Micros::parse("2").unwrap(),
         earned: micros("12.34"),
     };
     tx.append_earned(&[earned], day("2026-03-31"), None).await.unwrap();

@@ -1,18 +1,16 @@
 //! What one term has earned in one accumulation period.
 
-use super::evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};
+use super::evaluation::{BucketShare, Entry, Evaluation, PartnerFigure};
+use super::gather::{Gathered, MeasuredEntry, Summed, in_order};
+use super::ruling::Totals;
 use super::spread;
 use super::steps::Step;
-use crate::core::agreement::{
-    AgreementVersion, Benefit, Bound, Measure, Measures, NegativePolicy, QualifierScope, Rule, Term, Tier,
-};
+use crate::core::agreement::{AgreementVersion, Benefit, Bound, Measures, NegativePolicy, QualifierScope, Rule, Term, Tier};
 use crate::core::allocation;
-use crate::core::matching::{BASE, QUALIFIER, Sums, facet, term_calendar, whole_validity};
+use crate::core::matching::{facet, term_calendar, whole_validity};
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
-use crate::core::terms::fixed;
-use crate::core::terms::ladder::Ladder;
-use crate::core::terms::volume::{Amounts, VolumeRule, snap};
+use crate::core::terms::volume::snap;
 use chrono::NaiveDate;
 use foldhash::{HashMap, HashMapExt};
 
@@ -41,7 +39,7 @@ pub fn evaluate(
 pub struct TooLarge;
 
 /// The same with what had been sold by the end of a settlement period: only months that start by
-/// `cutoff` count.
+/// `cutoff` count. A baseline is that of the whole period.
 pub fn evaluate_to_date(
     versions: &[AgreementVersion],
     term_id: &str,
@@ -50,97 +48,78 @@ pub fn evaluate_to_date(
     calendar: &FiscalCalendar,
     cutoff: NaiveDate,
 ) -> Result<Evaluation, TooLarge> {
-    let kept: Vec<Entry> = entries.iter().filter(|e| e.bucket <= cutoff).copied().collect();
+    let whole = |e: &Entry| matches!(e.facet, facet::BASELINE | facet::STANDING_BASELINE);
+    let kept: Vec<Entry> = entries.iter().filter(|e| e.bucket <= cutoff || whole(e)).copied().collect();
     evaluate(versions, term_id, period, &kept, calendar)
 }
 
 /// The ladder of one version's term with the bounds that hold in the period: in proportion to its days
-/// with `prorate_bounds`. Empty for terms without tiers.
+/// with `prorate_bounds`, and of what the evaluation says that fractions are of. Empty for terms without tiers.
 pub fn tiers_of_period(
     versions: &[AgreementVersion],
     term_id: &str,
     version: u32,
     period: Period,
     calendar: &FiscalCalendar,
+    scale: Option<(Exact, (i128, i128))>,
 ) -> Vec<Tier> {
     let Some(rules) = Rules::new(versions, term_id, period, calendar) else { return Vec::new() };
-    let of_version = rules.versions.iter().find(|v| v.agreement.version == version);
-    let ladder = of_version.and_then(|v| rules.ladder(v, v.term?));
-    ladder.map(|l| l.tiers_in_period()).unwrap_or_default()
+    let term = rules.versions.iter().find(|v| v.agreement.version == version).and_then(|v| Some((v, v.term?)));
+    let Some((version, term)) = term else { return Vec::new() };
+    let ladder = rules.written_ladder(version, term);
+    scale.map_or(ladder, |(whole, points)| ladder.of(whole, points)).tiers_in_period()
 }
 
 /// Unrounded parts of single lines, in their given order (document date, number, line): they add
 /// up to the unrounded benefit of the period before caps and floors. Amounts and increments, which no
-/// line earns by itself, are shared by base.
+/// line earns by itself, are shared by base. `baseline` is the one that the figure was compared with.
 pub(crate) fn line_parts(
     versions: &[AgreementVersion],
     term_id: &str,
     period: Period,
-    lines: &[Entry],
+    lines: Vec<Summed>,
+    baseline: Option<Exact>,
     calendar: &FiscalCalendar,
 ) -> Result<Vec<Fine>, TooLarge> {
-    let Some(rules) = Rules::new(versions, term_id, period, calendar) else { return Ok(vec![Fine::ZERO; lines.len()]) };
-    rules.fits(lines)?;
-    let measured = rules.measure(lines);
-    let totals = rules.totals(&measured);
-    let mut parts = vec![Fine::ZERO; lines.len()];
-    for (line, part) in measured.iter().zip(rules.benefits(&measured, &totals, true)) {
+    let count = lines.len();
+    let Some(rules) = Rules::new(versions, term_id, period, calendar) else { return Ok(vec![Fine::ZERO; count]) };
+    let gathered = rules.gather(lines, baseline);
+    rules.fits(&gathered)?;
+    let totals = rules.totals(&gathered);
+    let mut parts = vec![Fine::ZERO; count];
+    for (line, part) in gathered.measured.iter().zip(rules.benefits(&gathered, &totals, true)) {
         parts[line.index] = part;
     }
     Ok(parts)
 }
 
 /// One version's term.
-struct VersionTerm<'a> {
-    agreement: &'a AgreementVersion,
-    term: Option<&'a Term>,
+pub(super) struct VersionTerm<'a> {
+    pub agreement: &'a AgreementVersion,
+    pub term: Option<&'a Term>,
 }
 
 /// A term in all its versions, over one period.
-struct Rules<'a> {
-    versions: Vec<VersionTerm<'a>>,
-    newest: &'a AgreementVersion,
+pub(super) struct Rules<'a> {
+    pub versions: Vec<VersionTerm<'a>>,
+    pub newest: &'a AgreementVersion,
     /// The newest term of the stretch between restarts that the period lies in, and its version's place: what a figure is
     /// measured in and limited by may differ from stretch to stretch, and no figure spans two.
-    newest_term: &'a Term,
-    term_version: usize,
-    period: Period,
-    whole_period: Period,
-    carry: bool,
-}
-
-/// An entry with its measured figures.
-struct MeasuredEntry {
-    entry: Entry,
-    /// Place among the entries given.
-    index: usize,
-    version: usize,
-    amounts: Amounts,
-}
-
-struct Totals<'a> {
-    rules: Vec<VersionRule<'a>>,
-    qualifier: Exact,
-    base: Exact,
-    uncapped_base: Exact,
-    lines: i64,
-}
-
-enum VersionRule<'a> {
-    Volume(VolumeRule<'a>),
-    Fixed(&'a crate::core::agreement::Fixed),
-    Gone,
-}
-
-fn value(measure: Measure, slot: usize, sums: &Sums) -> Exact {
-    match measure {
-        Measure::DocumentCount => Micros(sums.documents * Micros::ONE.0).exact(),
-        _ => sums.slots[slot],
-    }
+    pub newest_term: &'a Term,
+    pub term_version: usize,
+    pub period: Period,
+    pub whole_period: Period,
+    pub carry: bool,
+    pub calendar: FiscalCalendar,
 }
 
 impl<'a> Rules<'a> {
-    fn new(versions: &'a [AgreementVersion], term_id: &str, period: Period, calendar: &FiscalCalendar) -> Option<Self> {
+    pub(super) fn new(
+        versions: &'a [AgreementVersion],
+        term_id: &str,
+        period: Period,
+        calendar: &FiscalCalendar,
+    ) -> Option<Self> {
         let mut list: Vec<VersionTerm<'a>> = versions
             .iter()
             .map(|agreement| VersionTerm { agreement, term: agreement.terms.iter().find(|t| t.id == term_id) })
@@ -157,23 +136,30 @@ impl<'a> Rules<'a> {
         let newest_term = list[term_version].term?;
         let references: Vec<&AgreementVersion> = versions.iter().collect();
         let validity = whole_validity(&references)?;
-        let whole_period = term_calendar(newest, calendar).period(newest_term.accumulate, period.from, validity);
-        let carry = newest.negative == NegativePolicy::Carry;
-        Some(Self { versions: list, newest, newest_term, term_version, period, whole_period, carry })
+        let calendar = term_calendar(newest, calendar);
+        let whole_period = calendar.period(newest_term.accumulate, period.from, validity);
+        // Growth and mix are never negative.
+        let carry = newest.negative == NegativePolicy::Carry && !matches!(newest_term.rule, Rule::Growth(_) | Rule::Mix(_));
+        Some(Self { versions: list, newest, newest_term, term_version, period, whole_period, carry, calendar })
     }
 
     /// Whether every sum, slice and benefit on the way to the figure fits. Judged by the entries without
     /// their signs and the dearest benefit: whatever cancels, no step passes that.
-    fn fits(&self, entries: &[Entry]) -> Result<(), TooLarge> {
+    fn fits(&self, gathered: &Gathered) -> Result<(), TooLarge> {
         let limit = Micros(i64::MAX).exact().0.unsigned_abs();
         let (mut qualifiers, mut bases, mut lines) = (0u128, 0u128, 0u128);
-        for entry in entries {
-            let Some(version) = self.versions.iter().find(|v| v.agreement.version == entry.version) else { continue };
-            let Some(Measures { qualifier, base, .. }) = version.term.map(|t| t.rule.measures()) else { continue };
-            qualifiers = qualifiers.saturating_add(value(qualifier, QUALIFIER, &entry.sums).0.unsigned_abs());
-            bases = bases.saturating_add(value(base, BASE, &entry.sums).0.unsigned_abs());
+        for part in &gathered.measured {
+            qualifiers = qualifiers.saturating_add(part.amounts.qualifier.0.unsigned_abs());
+            qualifiers = qualifiers.saturating_add(part.whole.0.unsigned_abs());
+            bases = bases.saturating_add(part.counted.0.unsigned_abs());
             lines += 1;
         }
+        let beside = gathered.beside.values().chain(gathered.baselines.values());
+        let beside = beside.fold(0u128, |sum, figure| sum.saturating_add(figure.0.unsigned_abs()));
+        if beside > limit {
+            return Err(TooLarge);
+        }
+        let items = u128::try_from(gathered.beside.len()).unwrap_or(u128::MAX);
         if qualifiers > limit || bases > limit {
             return Err(TooLarge);
         }
@@ -183,18 +169,24 @@ impl<'a> Rules<'a> {
                 Benefit::Rate(rate) => bases.checked_mul(u128::from(rate.0.unsigned_abs())),
                 Benefit::PerUnit(price) => bases.checked_mul(u128::from(price.0.unsigned_abs()))?.checked_mul(100),
                 Benefit::Amount(amount) => once(*amount).checked_mul(lines),
-                Benefit::PerIncrement { every, amount, .. } => {
-                    once(*amount).checked_mul(bases / every.exact().0.unsigned_abs().max(1) + lines)
+                Benefit::PerIncrement { every, amount, .. } => once(*amount)
+                    .checked_mul((bases.max(beside) / every.exact().0.unsigned_abs().max(1)).checked_add(lines + items)?),
+                Benefit::FreeGoods { every, quantity, unit_value } => {
+                    let one = quantity
+                        .exact()
+                        .0
+                        .unsigned_abs()
+                        .checked_mul(u128::from(unit_value.0.unsigned_abs()))?
+                        .checked_mul(100)?;
+                    one.checked_mul((bases / every.exact().0.unsigned_abs().max(1)).checked_add(lines)?)
                 }
             }
         };
         let mut most = 0u128;
         for version in &self.versions {
             let of_version = match version.term.map(|t| &t.rule) {
-                Some(Rule::Volume(volume)) => {
-                    volume.tiers.iter().try_fold(0u128, |most, tier| Some(most.max(dearest(&tier.benefit)?)))
-                }
                 Some(Rule::Fixed(rule)) => dearest(&Benefit::Amount(rule.amount)),
+                Some(rule) => rule.tiers().iter().try_fold(0u128, |most, tier| Some(most.max(dearest(&tier.benefit)?))),
                 None => Some(0),
             };
             most = most.max(of_version.ok_or(TooLarge)?);
@@ -204,138 +196,10 @@ impl<'a> Rules<'a> {
         if most <= Micros(i64::MAX / 2).fine().0.unsigned_abs() { Ok(()) } else { Err(TooLarge) }
     }
 
-    fn measure(&self, entries: &[Entry]) -> Vec<MeasuredEntry> {
-        let mut measured: Vec<MeasuredEntry> = entries
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| entry.facet == facet::MAIN)
-            .filter_map(|(index, entry)| {
-                let version = self.versions.iter().position(|v| v.agreement.version == entry.version)?;
-                let Measures { qualifier, base, .. } = self.versions[version].term?.rule.measures();
-                let amounts =
-                    Amounts { qualifier: value(qualifier, QUALIFIER, &entry.sums), base: value(base, BASE, &entry.sums) };
-                Some(MeasuredEntry { entry: *entry, index, version, amounts })
-            })
-            .collect();
-        if let Some(cap) = self.newest_term.caps.base {
-            // The base that comes first counts; what lies above the cap does not.
-            let (mut running, mut kept) = (Exact::ZERO, Exact::ZERO);
-            for part in &mut measured {
-                running += part.amounts.base;
-                let upto = running.min(cap.exact());
-                part.amounts.base = upto - kept;
-                kept = upto;
-            }
-        }
-        measured
-    }
-
-    fn ladder(&self, version: &VersionTerm<'a>, term: &'a Term) -> Option<Ladder<'a>> {
-        let Rule::Volume(volume) = &term.rule else { return None };
-        let ladder = Ladder::new(&volume.tiers, version.agreement.bound);
-        Some(if term.prorate_bounds { ladder.prorated(self.period, self.whole_period) } else { ladder })
-    }
-
-    fn totals(&self, measured: &[MeasuredEntry]) -> Totals<'a> {
-        let qualifier_like = |wanted: (Measure, Option<&str>)| -> Exact {
-            let same = measured.iter().filter(|m| {
-                self.versions[m.version].term.is_some_and(|t| {
-                    let measures = t.rule.measures();
-                    (measures.qualifier, measures.unit) == wanted
-                })
-            });
-            snap(wanted.0, same.map(|m| m.amounts.qualifier).sum())
-        };
-        let rules = self
-            .versions
-            .iter()
-            .map(|version| match (version.term, version.term.map(|t| &t.rule)) {
-                (Some(term), Some(Rule::Volume(volume))) => match self.ladder(version, term) {
-                    Some(ladder) => VersionRule::Volume(VolumeRule {
-                        ladder,
-                        method: volume.method,
-                        qualifier_measure: volume.qualifier,
-                        base_measure: volume.base,
-                        same_measure: volume.qualifier == volume.base,
-                        carry: self.carry,
-                        qualifier: qualifier_like((volume.qualifier, volume.unit.as_deref())),
-                    }),
-                    None => VersionRule::Gone,
-                },
-                (_, Some(Rule::Fixed(rule))) => VersionRule::Fixed(rule),
-                _ => VersionRule::Gone,
-            })
-            .collect();
-        let Measures { qualifier: measure, base, unit, .. } = self.newest_term.rule.measures();
-        let uncapped =
-            measured.iter().filter_map(|m| Some(value(self.versions[m.version].term?.rule.measures().base, BASE, &m.entry.sums)));
-        Totals {
-            rules,
-            qualifier: qualifier_like((measure, unit)),
-            base: snap(base, measured.iter().map(|m| m.amounts.base).sum()),
-            uncapped_base: snap(base, uncapped.sum()),
-            lines: measured.iter().map(|m| m.entry.sums.lines).sum(),
-        }
-    }
-
-    /// The unrounded benefit of each entry, in order.
-    fn benefits(&self, measured: &[MeasuredEntry], totals: &Totals<'_>, lumps_by_base: bool) -> Vec<Fine> {
-        let mut parts: Vec<Fine> = Vec::with_capacity(measured.len());
-        let mut so_far = Amounts::default();
-        let mut lines = 0;
-        // What each version's rule had earned by position before the entry.
-        let last_version = measured.iter().map(|m| m.version).max();
-        let mut lump_total = Fine::ZERO;
-        for part in measured {
-            let before = (so_far, lines);
-            so_far.qualifier += part.amounts.qualifier;
-            so_far.base += part.amounts.base;
-            lines += part.entry.sums.lines;
-            // Where nothing counts yet nothing is earned, although zero reaches a tier from 0.
-            let until = |rule: &VolumeRule<'_>, at: Amounts, lines: i64| {
-                if lines == 0 { Fine::ZERO } else { rule.earned_until(at) }
-            };
-            let by_position = |rule: &VersionRule<'_>| match rule {
-                VersionRule::Volume(rule) => until(rule, so_far, lines) - until(rule, before.0, before.1),
-                VersionRule::Fixed(rule) => fixed::due(rule, lines, so_far.base) - fixed::due(rule, before.1, before.0.base),
-                VersionRule::Gone => Fine::ZERO,
-            };
-            let own = &totals.rules[part.version];
-            let is_lump = |rule: &VersionRule<'_>| match rule {
-                VersionRule::Volume(rule) => rule.is_lump(),
-                VersionRule::Fixed(_) => true,
-                VersionRule::Gone => false,
-            };
-            let by_itself = match own {
-                VersionRule::Volume(rule) => rule.earned_by(before.0.base, so_far.base),
-                VersionRule::Fixed(_) | VersionRule::Gone => Fine::ZERO,
-            };
-            // An amount for the whole period is paid once: by the newest version that ruled a line.
-            let newest = last_version.map(|v| &totals.rules[v]);
-            let lump = newest.filter(|rule| is_lump(rule)).map_or(Fine::ZERO, by_position);
-            let stepped = if is_lump(own) { Fine::ZERO } else { by_position(own) };
-            if lumps_by_base {
-                lump_total += lump;
-                parts.push(by_itself + stepped);
-            } else {
-                parts.push(by_itself + stepped + lump);
-            }
-        }
-        if lumps_by_base && !lump_total.is_zero() {
-            let bases = || measured.iter().map(|m| m.amounts.base.clamp_positive());
-            let whole: Exact = bases().sum();
-            for (part, base) in parts.iter_mut().zip(bases()) {
-                *part += lump_total.share(base, whole);
-            }
-        }
-        parts
-    }
-
     fn evaluate(&self, entries: &[Entry]) -> Result<Evaluation, TooLarge> {
-        self.fits(entries)?;
         let mut partners: Vec<i64> = Vec::new();
         let mut places: HashMap<i64, usize> = HashMap::new();
-        for entry in entries {
+        for entry in entries.iter().filter(|e| e.facet == facet::MAIN) {
             places.entry(entry.partner_id).or_insert_with(|| {
                 partners.push(entry.partner_id);
                 partners.len() - 1
@@ -343,17 +207,20 @@ impl<'a> Rules<'a> {
         }
         let place = |id: i64| places.get(&id).copied();
         let started = |number: u32| self.versions.iter().find(|v| v.agreement.version == number).map(|v| v.agreement.valid_from);
-        let mut ordered: Vec<Entry> = entries.to_vec();
-        ordered.sort_by_key(|e| (e.bucket, started(e.version), e.version, place(e.partner_id)));
-        let measured = self.measure(&ordered);
-        let totals = self.totals(&measured);
-        let parts = self.benefits(&measured, &totals, false);
+        let mut summed = in_order(entries);
+        summed.sort_by_key(|s| (s.entry.bucket, started(s.entry.version), s.entry.version, place(s.entry.partner_id)));
+        let gathered = self.gather(summed, None);
+        self.fits(&gathered)?;
+        let measured = &gathered.measured;
+        let totals = self.totals(&gathered);
+        let parts = self.benefits(&gathered, &totals, false);
         let mut steps = vec![Step::Qualifier { measure: self.newest_term.rule.measures().qualifier, figure: totals.qualifier }];
+        steps.extend(totals.conditions.iter().cloned());
         if totals.base != totals.uncapped_base {
             steps.push(Step::BaseCap { counted: totals.uncapped_base, kept: totals.base });
         }
 
-        let versions = self.version_figures(&measured, &totals, &parts, &mut steps);
+        let versions = self.version_figures(measured, &totals, &parts, &mut steps);
         let computed: Fine = parts.iter().copied().sum();
         let unrounded = self.limits(computed, &totals, &mut steps);
         let digits = self.newest.currency.minor_digits();
@@ -366,7 +233,13 @@ impl<'a> Rules<'a> {
                 by_partner[place].push(index);
             }
         }
-        let figures = self.partner_figures(&partners, &by_partner, &measured, &parts, unrounded, earned, digits)?;
+        let mut figures = self.partner_figures(&partners, &by_partner, measured, &parts, unrounded, earned, digits)?;
+        if self.newest.qualifier_scope == QualifierScope::Partner
+            && let [only] = &mut figures[..]
+        {
+            // Growth on the increase pays on less than what was bought.
+            only.base = totals.base;
+        }
         let mut buckets: Vec<(NaiveDate, Micros)> = Vec::new();
         for share in figures.iter().flat_map(|f| &f.buckets) {
             match buckets.iter_mut().find(|b| b.0 == share.bucket) {
@@ -375,7 +248,6 @@ impl<'a> Rules<'a> {
             }
         }
         buckets.sort_by_key(|b| b.0);
-        let newest_ladder = self.ladder(&self.versions[self.term_version], self.newest_term);
         Ok(Evaluation {
             qualifier: totals.qualifier,
             base: totals.base,
@@ -385,61 +257,13 @@ impl<'a> Rules<'a> {
             earned,
             buckets,
             partners: figures,
-            next_tier: newest_ladder.and_then(|ladder| ladder.next(totals.qualifier)),
+            next_tier: totals.rules[self.term_version].next_tier(),
+            scale: totals.scale,
+            baseline: totals.compared.map(|c| c.baseline),
+            free_goods: totals.rules.iter().map(|rule| rule.free_goods(totals.base)).max().unwrap_or_default(),
+            documents_baseline: gathered.documents_baseline,
             steps,
         })
-    }
-
-    fn version_figures(
-        &self,
-        measured: &[MeasuredEntry],
-        totals: &Totals<'_>,
-        parts: &[Fine],
-        steps: &mut Vec<Step>,
-    ) -> Vec<VersionFigure> {
-        let mut figures = Vec::new();
-        for (index, (version, rule)) in self.versions.iter().zip(&totals.rules).enumerate() {
-            let own = || measured.iter().zip(parts).filter(|(m, _)| m.version == index);
-            if own().next().is_none() {
-                continue;
-            }
-            let number = version.agreement.version;
-            let measure = version.term.map_or(Measure::NetAmount, |t| t.rule.measures().base);
-            let base = snap(measure, own().map(|(m, _)| m.amounts.base).sum());
-            let unrounded: Fine = own().map(|(_, part)| *part).sum();
-            let (qualifier, tier) = match rule {
-                VersionRule::Volume(rule) => {
-                    let tier = rule.tier().map(|index| TierReached { index, from: rule.ladder.bound(index) });
-                    steps.push(Step::Tier {
-                        version: number,
-                        qualifier: rule.qualifier,
-                        bound: version.agreement.bound,
-                        tier,
-                        next: rule.ladder.next(rule.qualifier),
-                    });
-                    (rule.qualifier, tier)
-                }
-                VersionRule::Fixed(_) | VersionRule::Gone => (totals.qualifier, None),
-            };
-            steps.push(match rule {
-                VersionRule::Volume(rule) if rule.method == crate::core::agreement::Method::Marginal => Step::Slices {
-                    version: number,
-                    base,
-                    slices: rule
-                        .ladder
-                        .slices(if rule.same_measure { totals.base } else { rule.qualifier }, rule.carry)
-                        .into_iter()
-                        .filter_map(|(tier, slice)| Some((slice, rule.ladder.tier(tier)?.benefit.clone())))
-                        .collect(),
-                    unrounded,
-                },
-                VersionRule::Volume(rule) => Step::Benefit { version: number, base, benefit: rule.benefit().cloned(), unrounded },
-                VersionRule::Fixed(fixed) => Step::Fixed { version: number, amount: fixed.amount, unrounded },
-                VersionRule::Gone => continue,
-            });
-            figures.push(VersionFigure { version: number, qualifier, base, tier, unrounded });
-        }
-        figures
     }
 
     /// The clamp, the floor and the cap of the accumulation period.

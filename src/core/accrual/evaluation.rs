@@ -42,6 +42,14 @@ pub struct Evaluation {
     pub partners: Vec<PartnerFigure>,
     /// Next tier of the newest version.
     pub next_tier: Option<NextTier>,
+    /// What growth was compared with, before it was raised.
+    pub baseline: Option<Exact>,
+    /// What the documents of the baseline period add up to, where another baseline stands.
+    pub documents_baseline: Option<Exact>,
+    /// What bounds in percent are fractions of, and the points that lift them.
+    pub scale: Option<(Exact, (i128, i128))>,
+    /// Goods without charge, in the term's unit.
+    pub free_goods: Exact,
     /// How it was reckoned, for receipts.
     pub steps: Vec<Step>,
 }

@@ -5,6 +5,7 @@ use super::evaluation::TierReached;
 use crate::core::agreement::{Benefit, Bound, Measure};
 use crate::core::money::Currency;
 use crate::core::number::{Exact, Fine, Micros};
+use crate::core::terms::growth::Comparison;
 use crate::core::terms::ladder::NextTier;
 
 /// One step.
@@ -16,6 +17,36 @@ pub enum Step {
         measure: Measure,
         /// Its figure.
         figure: Exact,
+    },
+    /// Growth over the baseline.
+    Growth {
+        /// The figure of the period.
+        current: Exact,
+        /// Beside its baseline.
+        compared: Comparison,
+    },
+    /// A share of a whole.
+    Share {
+        /// The part.
+        part: Exact,
+        /// The whole.
+        whole: Exact,
+    },
+    /// A count of distinct items or categories.
+    Count {
+        /// How many.
+        count: Exact,
+    },
+    /// Something that must be bought at least.
+    Minimum {
+        /// In which measure.
+        measure: Measure,
+        /// Unit of quantities.
+        unit: Option<String>,
+        /// What was bought.
+        bought: Exact,
+        /// What must be.
+        at_least: Micros,
     },
     /// Only a part of the base counts.
     BaseCap {
@@ -107,11 +138,38 @@ pub fn benefit_text(benefit: &Benefit, currency: Currency) -> String {
         Benefit::Rate(rate) => rate.to_percent(),
         Benefit::PerUnit(price) => format!("{} {currency} per unit", price.to_text(2)),
         Benefit::Amount(amount) => format!("{} {currency} once", currency.amount_text(*amount)),
-        Benefit::PerIncrement { every, amount, started } => {
+        Benefit::PerIncrement { every, amount, started, per_item } => {
             let kind = if *started { "started" } else { "complete" };
-            format!("{} {currency} per {kind} {every}", currency.amount_text(*amount))
+            let items = if *per_item { " of each item" } else { "" };
+            format!("{} {currency} per {kind} {every}{items}", currency.amount_text(*amount))
+        }
+        Benefit::FreeGoods { every, quantity, unit_value } => {
+            let worth = if unit_value.is_zero() {
+                String::new()
+            } else {
+                format!(", each worth {} {currency}", currency.amount_text(*unit_value))
+            };
+            format!("{quantity} free per complete {every}{worth}")
         }
     }
+}
+
+/// A share in percent for display, cut and never rounded up: 9.99999 % is not ten.
+fn percent(part: Exact, whole: Exact) -> String {
+    let scaled = part.checked_share(Exact(100 * Exact::ONE.0), whole).map_or(Exact::ZERO, |p| p);
+    let step = Exact::ONE.0 / 10_000;
+    let mut cut = Exact(scaled.0 - scaled.0 % step);
+    // The division may have rounded up to a full step.
+    if scaled == cut
+        && part.0.checked_mul(1_000_000).zip((cut.0 / step).checked_mul(whole.0)).is_some_and(|(have, shown)| have < shown)
+    {
+        cut = Exact(cut.0 - step);
+    }
+    format!("{}%", cut.to_text(0))
+}
+
+fn in_percent(part: Exact, whole: Exact) -> String {
+    if whole > Exact::ZERO { format!(" ({})", percent(part, whole)) } else { String::new() }
 }
 
 impl Step {
@@ -120,6 +178,30 @@ impl Step {
         let shown = |figure: &Exact| figure.to_text(2);
         match self {
             Step::Qualifier { measure, figure } => format!("qualifier ({measure}): {}", shown(figure)),
+            Step::Growth { current, compared } => {
+                let raised = if compared.raised == compared.baseline {
+                    String::new()
+                } else {
+                    format!(" raised to {}", shown(&compared.raised))
+                };
+                let growth = if compared.usable {
+                    format!("growth {}{}", shown(&compared.increase), in_percent(compared.increase, compared.raised))
+                } else {
+                    "nothing to compare with".to_owned()
+                };
+                let points = match compared.points {
+                    (0, _) => String::new(),
+                    (part, of) => format!("; price rises lift the bounds by {}", percent(Exact(part), Exact(of))),
+                };
+                format!("{} against a baseline of {}{raised}: {growth}{points}", shown(current), shown(&compared.baseline))
+            }
+            Step::Share { part, whole } => format!("share: {} of {}{}", shown(part), shown(whole), in_percent(*part, *whole)),
+            Step::Count { count } => format!("{} distinct", count.to_text(0)),
+            Step::Minimum { measure, unit, bought, at_least } => {
+                let unit = unit.as_ref().map(|u| format!(" {u}")).unwrap_or_default();
+                let met = if *bought >= at_least.exact() { "reached" } else { "not reached" };
+                format!("minimum of {}{unit} ({measure}): {}{unit}, {met}", at_least.to_text(0), shown(bought))
+            }
             Step::BaseCap { counted, kept } => format!("base: {} of {} counts (caps.base)", shown(kept), shown(counted)),
             Step::Tier { version, qualifier, bound, tier, next } => {
                 let reached = match tier {

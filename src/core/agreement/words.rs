@@ -155,3 +155,50 @@ words! {
         AccrueOnly = "accrue-only",
     } default CreditMemo
 }
+words! {
+    /// What the bounds of a growth ladder are told in.
+    GrowthOf {
+        /// Percent of the baseline.
+        Percent = "growth-percent",
+        /// The measure that grows.
+        Amount = "growth-amount",
+    } default Percent
+}
+words! {
+    /// What the benefit of growth pays on.
+    GrowthBase {
+        /// Everything of the period.
+        All = "all",
+        /// Only what lies above the baseline.
+        Increase = "increase",
+    } default All
+}
+words! {
+    /// What a partner without a positive baseline means.
+    NewPartner {
+        /// Nothing is earned, and a person is told.
+        Exception = "exception",
+        /// Nothing is earned.
+        Skip = "skip",
+        /// Everything is growth; a negative baseline still earns nothing.
+        ZeroBaseline = "zero-baseline",
+    } default Exception
+}
+words! {
+    /// Whether partners without a baseline count where all grow together.
+    NewMembers {
+        /// They do not: the baseline covers the same buyers as the figure.
+        Exclude = "exclude",
+        /// They do.
+        Include = "include",
+    } default Exclude
+}
+words! {
+    /// What a mix counts.
+    MixCount {
+        /// Distinct items.
+        Items = "distinct-items",
+        /// Distinct categories.
+        Categories = "distinct-categories",
+    } default Items
+}

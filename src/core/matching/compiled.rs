@@ -4,7 +4,10 @@
 //! Nothing here looks at lines; the invariant is that exactly one version of an agreement rules
 //! any day, the highest one that is in force.
 
-use crate::core::agreement::{AgreementVersion, Dimension, Measure, PaymentCondition, Selection, Term, UnitMatch};
+use super::sums::facet;
+use crate::core::agreement::{
+    AgreementVersion, Baseline, Dimension, Measure, Mix, MixCount, PaymentCondition, Rule, Selection, Term, UnitMatch,
+};
 use crate::core::line::{DocumentType, Extra, Line, LineKind};
 use crate::core::master_data::{MasterData, RateSeries};
 use crate::core::money::Currency;
@@ -76,6 +79,7 @@ pub(super) struct Agreement {
     pub terms: Vec<Arc<str>>,
     pub versions: Vec<Version>,
     pub rules: Vec<(Period, usize)>,
+    pub baselines: Vec<BaselineTerm>,
     /// Rhythm of settlements, of the newest version: what is sold is summed so that each of its periods can be paid.
     pub every: Span,
     /// Of the newest version: which date places a document may not differ between versions, or a
@@ -99,8 +103,44 @@ pub(super) struct CompiledTerm {
     pub payment: PaymentCondition,
     pub accumulate: Span,
     pub qualifier: Gauge,
+    /// Which of the term's lines the qualifier takes; all when empty.
+    qualifier_of: Vec<Test>,
     pub base: Gauge,
+    base_of: Vec<Test>,
     pub unit_match: UnitMatch,
+    /// What the qualifier is a share of.
+    pub whole: Option<Part>,
+    /// Further sums of the figure.
+    pub sides: Vec<Part>,
+    pub by_item: Option<ByItem>,
+}
+
+/// A further sum over a part of the term's lines.
+pub(super) struct Part {
+    pub facet: i64,
+    tests: Vec<Test>,
+    pub gauge: Gauge,
+}
+
+impl Part {
+    pub fn takes(&self, line: &Line, item: Option<&ItemOnDay<'_>>) -> bool {
+        all_hold(&self.tests, line, item)
+    }
+}
+
+/// Which sums a figure has for each item or category.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ByItem {
+    /// The base of each item.
+    Base,
+    /// The qualifier of each item.
+    Items,
+    /// The qualifier of each category.
+    Categories,
+}
+
+fn all_hold(tests: &[Test], line: &Line, item: Option<&ItemOnDay<'_>>) -> bool {
+    tests.iter().all(|test| test.holds(line, item))
 }
 
 /// A measure, and the unit of quantities.
@@ -130,6 +170,20 @@ impl CompiledTerm {
     }
     pub fn has_selection(&self) -> bool {
         !self.select.is_empty()
+    }
+    pub fn qualifies(&self, line: &Line, item: Option<&ItemOnDay<'_>>) -> bool {
+        all_hold(&self.qualifier_of, line, item)
+    }
+    pub fn pays_on(&self, line: &Line, item: Option<&ItemOnDay<'_>>) -> bool {
+        all_hold(&self.base_of, line, item)
+    }
+    /// Whether every line of the term is in its qualifier and its base, and there is nothing else to sum.
+    pub fn is_plain(&self) -> bool {
+        self.qualifier_of.is_empty()
+            && self.base_of.is_empty()
+            && self.whole.is_none()
+            && self.sides.is_empty()
+            && self.by_item.is_none()
     }
 }
 
@@ -283,8 +337,52 @@ fn compile_selection(selection: &Selection, with_kinds: bool, symbols: &mut Symb
     tests
 }
 
+/// What a mix sums beside its base.
+struct MixParts {
+    qualifier_of: Vec<Test>,
+    base_of: Vec<Test>,
+    whole: Option<Part>,
+    sides: Vec<Part>,
+    by_item: Option<ByItem>,
+}
+
+fn mix_parts(mix: &Mix, symbols: &mut Symbols) -> MixParts {
+    let mut tests = |select: &Selection| compile_selection(select, true, symbols);
+    let gauge = |measure: Measure, unit: &Option<String>| Gauge { measure, unit: unit.as_deref().map(Arc::from) };
+    let minimums = (1i64..).zip(&mix.minimums).map(|(number, minimum)| Part {
+        facet: facet::minimum(number),
+        tests: tests(&minimum.select),
+        gauge: gauge(minimum.measure, &minimum.unit),
+    });
+    let sides = minimums.collect();
+    MixParts {
+        sides,
+        qualifier_of: mix.share.as_ref().map(|s| tests(&s.of)).unwrap_or_default(),
+        base_of: tests(&mix.base.select),
+        whole: mix.share.as_ref().map(|s| Part {
+            facet: facet::MAIN,
+            tests: tests(&s.within),
+            gauge: gauge(mix.measure, &mix.unit),
+        }),
+        by_item: mix.count.map(|count| match count {
+            MixCount::Items => ByItem::Items,
+            MixCount::Categories => ByItem::Categories,
+        }),
+    }
+}
+
 fn compile_term(term: &Term, index: u32, symbols: &mut Symbols) -> CompiledTerm {
     let measures = term.rule.measures();
+    let parts = match &term.rule {
+        Rule::Mix(mix) => mix_parts(mix, symbols),
+        rule => MixParts {
+            qualifier_of: Vec::new(),
+            base_of: Vec::new(),
+            whole: None,
+            sides: Vec::new(),
+            by_item: rule.tiers().iter().any(|t| t.benefit.is_per_item()).then_some(ByItem::Base),
+        },
+    };
     CompiledTerm {
         index,
         documents: term.documents.iter().fold(0, |mask, d| mask | 1 << *d as u8),
@@ -296,7 +394,89 @@ fn compile_term(term: &Term, index: u32, symbols: &mut Symbols) -> CompiledTerm 
         qualifier: Gauge { measure: measures.qualifier, unit: measures.unit.map(Arc::from) },
         base: Gauge { measure: measures.base, unit: measures.base_unit.map(Arc::from) },
         unit_match: measures.unit_match,
+        qualifier_of: parts.qualifier_of,
+        base_of: parts.base_of,
+        whole: parts.whole,
+        sides: parts.sides,
+        by_item: parts.by_item,
     }
+}
+
+/// A term that compares periods with earlier ones: its lines of those count in the baseline.
+pub(super) struct BaselineTerm {
+    pub version: usize,
+    pub term: CompiledTerm,
+    /// Baseline periods, ascending, with the accumulation period that is compared.
+    pub windows: Vec<(Period, Period)>,
+}
+
+impl BaselineTerm {
+    /// The accumulation periods in whose baseline the day lies.
+    pub fn compared_with(&self, day: NaiveDate) -> impl Iterator<Item = Period> {
+        self.windows.iter().filter(move |(baseline, _)| baseline.contains(day)).map(|(_, period)| *period)
+    }
+}
+
+/// Every accumulation period of a term from the first to the last valid day.
+pub fn accumulation_periods(calendar: &FiscalCalendar, span: Span, validity: Period, restarts: &[NaiveDate]) -> Vec<Period> {
+    let mut periods = Vec::new();
+    let mut day = validity.from;
+    while let Some(period) = accumulation_period(calendar, span, day, validity, restarts) {
+        periods.push(period);
+        if period.to >= validity.to {
+            break;
+        }
+        day = period.to + Days::new(1);
+    }
+    periods
+}
+
+/// What a period is compared with: the same months of earlier years, or the period just before.
+pub fn baseline_period(
+    baseline: &Baseline,
+    calendar: &FiscalCalendar,
+    span: Span,
+    period: Period,
+    validity: Period,
+) -> Option<Period> {
+    let mut earlier = period;
+    match baseline {
+        Baseline::PriorYear => {
+            // A span of several years is compared with as many before it.
+            while earlier.to >= period.from {
+                earlier = calendar.prior_year(earlier);
+            }
+            Some(earlier)
+        }
+        Baseline::PriorPeriod => Some(calendar.period(span, period.from.pred_opt()?, validity)),
+        Baseline::Fixed(_) | Baseline::Table { .. } => None,
+    }
+}
+
+fn baselines(
+    versions: &[&AgreementVersion],
+    terms: &[Arc<str>],
+    calendar: &FiscalCalendar,
+    validity: Period,
+    restarts: &[NaiveDate],
+    symbols: &mut Symbols,
+) -> Vec<BaselineTerm> {
+    let mut found = Vec::new();
+    for (index, id) in (0u32..).zip(terms) {
+        // The newest version says what growth is measured by.
+        let newest =
+            versions.iter().enumerate().filter_map(|(v, version)| Some((v, version.terms.iter().find(|t| *t.id == **id)?)));
+        let Some((version, term)) = newest.max_by_key(|(v, _)| versions[*v].version) else { continue };
+        let Rule::Growth(growth) = &term.rule else { continue };
+        let windows: Vec<(Period, Period)> = accumulation_periods(calendar, term.accumulate, validity, restarts)
+            .into_iter()
+            .filter_map(|p| Some((baseline_period(&growth.baseline, calendar, term.accumulate, p, validity)?, p)))
+            .collect();
+        if !windows.is_empty() {
+            found.push(BaselineTerm { version, term: compile_term(term, index, symbols), windows });
+        }
+    }
+    found
 }
 
 /// All versions of one agreement, prepared.
@@ -323,11 +503,14 @@ pub(super) fn compile_agreement(
         let rates = master.rates_into(&version.exchange.rate_type, version.currency);
         compiled.push(Version { source: (*version).clone(), terms: list, rates });
     }
+    let (calendar, restarts) = (term_calendar(newest, company), restarts(versions, &rules));
+    let baselines = baselines(versions, &terms, &calendar, validity, &restarts, symbols);
     Some(Agreement {
         id: Arc::from(newest.id.as_str()),
         validity,
-        calendar: term_calendar(newest, company),
-        restarts: restarts(versions, &rules),
+        calendar,
+        restarts,
+        baselines,
         terms,
         versions: compiled,
         rules,

@@ -3,7 +3,8 @@
 //!
 //! Conversions are exact and never fall back to one: what cannot be converted is refused.
 
-use super::compiled::{CompiledTerm, Gauge, Test, Version};
+use super::compiled::{ByItem, CompiledTerm, Gauge, ItemOnDay, Test, Version};
+use super::sums::facet;
 use crate::core::agreement::{Measure, UnitMatch};
 use crate::core::line::{Line, LineKind};
 use crate::core::master_data::{MasterData, Ratio, rate_on};
@@ -35,6 +36,7 @@ pub(super) enum Refusal<'m> {
     NoGross,
     NoCost,
     TooLarge,
+    NoPart,
 }
 
 impl Refusal<'_> {
@@ -61,6 +63,7 @@ impl Refusal<'_> {
             Refusal::NoGross => "no-gross-amount",
             Refusal::NoCost => "no-cost",
             Refusal::TooLarge => "figure-too-large",
+            Refusal::NoPart => "not-in-mix",
         }
     }
     /// Whether a person has to decide before settlements of the agreement may go out.
@@ -101,6 +104,7 @@ impl Refusal<'_> {
             Refusal::NoWeight => "the item has no weight or base unit on that day".to_owned(),
             Refusal::NoGross => "the line has no gross amount".to_owned(),
             Refusal::NoCost => "the line has no cost amount".to_owned(),
+            Refusal::NoPart => "neither the share nor the base nor a minimum of the mix takes it".to_owned(),
             Refusal::TooLarge => format!(
                 "its figure in the term's unit or currency is past {}: check quantity {} {}, amount {} and the factors",
                 Micros(i64::MAX).to_text(0),
@@ -205,6 +209,8 @@ pub(super) struct Measuring<'a> {
     pub master: &'a MasterData,
     pub line: &'a Line,
     pub discount: Option<&'a Discount>,
+    /// Day that places the line.
+    pub day: NaiveDate,
     /// Day whose rates and unit factors hold: the original's for returns.
     pub conversion_day: NaiveDate,
 }
@@ -213,16 +219,59 @@ pub(super) struct Measuring<'a> {
 pub(super) struct Measured {
     pub qualifier: Exact,
     pub base: Exact,
+    pub whole: Exact,
+    /// Figures for other sums, by facet.
+    pub sides: Vec<(i64, Exact)>,
     /// Whether an exchange rate or unit factor was used.
     pub converted: bool,
 }
 
 impl Measuring<'_> {
-    pub fn measure(&self, term: &CompiledTerm) -> Result<Measured, Refusal<'static>> {
+    pub fn measure(&self, term: &CompiledTerm, item: Option<&ItemOnDay<'_>>) -> Result<Measured, Refusal<'static>> {
         let mut converted = false;
+        if !term.is_plain() {
+            return self.parts(term, item);
+        }
         let qualifier = self.value(term, &term.qualifier, &mut converted)?;
         let base = if term.base == term.qualifier { qualifier } else { self.value(term, &term.base, &mut converted)? };
-        Ok(Measured { qualifier, base, converted })
+        Ok(Measured { qualifier, base, whole: Exact::ZERO, sides: Vec::new(), converted })
+    }
+
+    /// A line may be in some parts of a term and not in others.
+    fn parts(&self, term: &CompiledTerm, item: Option<&ItemOnDay<'_>>) -> Result<Measured, Refusal<'static>> {
+        let mut converted = false;
+        let mut taken = false;
+        let mut figure = |takes: bool, gauge: &Gauge| -> Result<Exact, Refusal<'static>> {
+            taken |= takes;
+            if takes { self.value(term, gauge, &mut converted) } else { Ok(Exact::ZERO) }
+        };
+        let qualifier = figure(term.qualifies(self.line, item), &term.qualifier)?;
+        let base = figure(term.pays_on(self.line, item), &term.base)?;
+        let whole = match &term.whole {
+            Some(whole) => figure(whole.takes(self.line, item), &whole.gauge)?,
+            None => Exact::ZERO,
+        };
+        let mut sides = Vec::new();
+        for side in &term.sides {
+            if side.takes(self.line, item) {
+                sides.push((side.facet, figure(true, &side.gauge)?));
+            }
+        }
+        let known = self.line.item_id.and_then(|id| self.master.item(id));
+        match (term.by_item, known) {
+            (Some(ByItem::Base), Some(known)) => sides.push((facet::item(known.id), base)),
+            (Some(ByItem::Items), Some(known)) => sides.push((facet::item(known.id), qualifier)),
+            (Some(ByItem::Categories), Some(known)) => {
+                let fact = self.master.item_fact(known, self.day);
+                if let Some(path) = fact.and_then(|f| f.category.as_deref()) {
+                    sides.push((facet::category(path), qualifier));
+                }
+            }
+            // Lines without an item are one item of their own.
+            (Some(ByItem::Base), None) => sides.push((facet::NO_ITEM, base)),
+            _ => {}
+        }
+        if taken { Ok(Measured { qualifier, base, whole, sides, converted }) } else { Err(Refusal::NoPart) }
     }
 
     fn value(&self, term: &CompiledTerm, gauge: &Gauge, converted: &mut bool) -> Result<Exact, Refusal<'static>> {

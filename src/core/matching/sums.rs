@@ -30,11 +30,13 @@ pub struct Key {
 pub const QUALIFIER: usize = 0;
 /// Slot of the base.
 pub const BASE: usize = 1;
+/// Slot of what the qualifier is a share of.
+pub const WHOLE: usize = 2;
 
 /// Exact sums of counted lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// 0 qualifier, 1 base, 2 and 3 for rebate types that need more.
+    /// 0 qualifier, 1 base, 2 what the qualifier is a share of.
     pub slots: [Exact; 4],
     /// Lines counted.
     pub lines: i64,
@@ -62,7 +64,7 @@ impl Sums {
 }
 
 /// What one line or document gives to one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contribution {
     /// The figure.
     pub key: Key,
@@ -74,12 +76,39 @@ pub struct Contribution {
     pub version: u32,
     /// What it adds.
     pub sums: Sums,
+    /// What it adds to other sums of the figure, by facet.
+    pub sides: Vec<(i64, Exact)>,
 }
 
 /// Kinds of sums that one figure is reckoned from (`Cell::facet`).
 pub mod facet {
     /// What the figure's own lines add up to.
     pub const MAIN: i64 = 0;
+    /// What lines of the baseline period add up to.
+    pub const BASELINE: i64 = 1;
+    /// A baseline that stands: frozen, or given by a table.
+    pub const STANDING_BASELINE: i64 = 2;
+
+    /// What a mix asks a minimum of, by its number from 1.
+    pub const fn minimum(number: i64) -> i64 {
+        10 + number
+    }
+    /// What lines without an item add up to, where items are told apart.
+    pub const NO_ITEM: i64 = -(1 << 60);
+    /// What each item adds up to.
+    pub const fn item(id: i64) -> i64 {
+        -id
+    }
+    /// What each category adds up to: by its full path, since categories have no number.
+    pub fn category(path: &str) -> i64 {
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(path.as_bytes());
+        let head = u64::from_be_bytes(std::array::from_fn(|i| digest[i]));
+        -((1i64 << 61) | i64::try_from(head >> 3).unwrap_or(0))
+    }
+    /// Whether it is the sum of one item or category.
+    pub const fn is_by_item(facet: i64) -> bool {
+        facet < 0
+    }
 }
 
 /// Address of one running sum.

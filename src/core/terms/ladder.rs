@@ -12,9 +12,16 @@ use crate::core::period::Period;
 pub struct Ladder<'a> {
     tiers: &'a [Tier],
     bound: Bound,
-    /// Bounds shrink to `part_days / whole_days` of what is written.
-    part_days: i64,
-    whole_days: i64,
+    scale: Scale,
+}
+
+/// What a written bound is multiplied with.
+#[derive(Clone, Copy, Debug)]
+enum Scale {
+    /// `part / whole`: the days of a clipped period; 1 / 1 as written.
+    Days(i64, i64),
+    /// Bounds are fractions of a figure, each lifted by the same points (a fraction of two whole numbers).
+    Of { whole: Exact, points: (i128, i128) },
 }
 
 /// The next tier and how far it is.
@@ -35,11 +42,18 @@ fn one_unit() -> Exact {
 impl<'a> Ladder<'a> {
     /// A ladder whose bounds hold as written.
     pub fn new(tiers: &'a [Tier], bound: Bound) -> Self {
-        Self { tiers, bound, part_days: 1, whole_days: 1 }
+        Self { tiers, bound, scale: Scale::Days(1, 1) }
     }
     /// The same ladder with bounds in proportion to the days of a clipped period.
     pub fn prorated(mut self, clipped: Period, whole: Period) -> Self {
-        (self.part_days, self.whole_days) = (clipped.days(), whole.days());
+        self.scale = Scale::Days(clipped.days(), whole.days());
+        self
+    }
+    /// The same ladder with bounds that are fractions of `whole`: `0.2` of 5,000 is 1,000. `points` (numerator
+    /// and denominator) are added to each fraction. The figure that is compared is a part of the same whole, so
+    /// nothing is divided.
+    pub fn of(mut self, whole: Exact, points: (i128, i128)) -> Self {
+        self.scale = Scale::Of { whole, points };
         self
     }
     /// The tier of an index.
@@ -49,7 +63,12 @@ impl<'a> Ladder<'a> {
     /// Bound of a tier in this period.
     pub fn bound(&self, index: usize) -> Exact {
         let written = self.tiers.get(index).map_or(Exact::ZERO, |t| t.from.exact());
-        written.share(Exact(i128::from(self.part_days)), Exact(i128::from(self.whole_days)))
+        match self.scale {
+            Scale::Days(part, whole) => written.share(Exact(i128::from(part)), Exact(i128::from(whole))),
+            Scale::Of { whole, points: (points, per) } => {
+                whole.share(written, Exact::ONE) + whole.share(Exact(points), Exact(per))
+            }
+        }
     }
     /// The tiers with their bounds in this period, rounded to micro-units where days do not divide them.
     pub fn tiers_in_period(&self) -> Vec<Tier> {
@@ -59,11 +78,18 @@ impl<'a> Ladder<'a> {
     /// Whether the qualifier reaches a tier.
     pub fn reached(&self, qualifier: Exact, index: usize) -> bool {
         let Some(tier) = self.tiers.get(index) else { return false };
-        let (have, want) = if self.part_days == self.whole_days {
-            (Some(qualifier.0), Some(tier.from.exact().0))
-        } else {
-            let scaled = |figure: Exact, days: i64| figure.0.checked_mul(i128::from(days));
-            (scaled(qualifier, self.whole_days), scaled(tier.from.exact(), self.part_days))
+        let (have, want) = match self.scale {
+            Scale::Days(part, whole) if part == whole => (Some(qualifier.0), Some(tier.from.exact().0)),
+            Scale::Days(part, whole) => {
+                let scaled = |figure: Exact, days: i64| figure.0.checked_mul(i128::from(days));
+                (scaled(qualifier, whole), scaled(tier.from.exact(), part))
+            }
+            // from / 10^6 + points / per of the whole, times 10^6 x per.
+            Scale::Of { whole, points: (points, per) } => {
+                let micro = i128::from(Micros::ONE.0);
+                let fraction = i128::from(tier.from.0).checked_mul(per).and_then(|f| f.checked_add(points.checked_mul(micro)?));
+                (qualifier.0.checked_mul(micro).and_then(|q| q.checked_mul(per)), fraction.and_then(|f| whole.0.checked_mul(f)))
+            }
         };
         let (Some(have), Some(want)) = (have, want) else { return qualifier >= self.bound(index) };
         match self.bound {
@@ -127,7 +153,20 @@ pub fn pay(benefit: &Benefit, base: Exact) -> Fine {
         Benefit::Rate(rate) => base.times(*rate),
         Benefit::PerUnit(price) => base.times_price(*price),
         Benefit::Amount(amount) => amount.fine(),
-        Benefit::PerIncrement { every, amount, started } => multiply(amount.fine(), increments(base, *every, *started)),
+        Benefit::PerIncrement { every, amount, started, .. } => multiply(amount.fine(), increments(base, *every, *started)),
+        Benefit::FreeGoods { every, quantity, unit_value } => {
+            multiply(quantity.exact().times_price(*unit_value), increments(base, *every, false))
+        }
+    }
+}
+
+/// Goods without charge that a benefit gives on a base.
+pub fn free_goods(benefit: &Benefit, base: Exact) -> Exact {
+    match benefit {
+        Benefit::FreeGoods { every, quantity, .. } => {
+            Exact(quantity.exact().0.checked_mul(increments(base, *every, false)).expect("goods overflow"))
+        }
+        _ => Exact::ZERO,
     }
 }
 

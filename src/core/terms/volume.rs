@@ -6,6 +6,7 @@
 use super::ladder::{Ladder, pay};
 use crate::core::agreement::{Benefit, Measure, Method};
 use crate::core::number::{Exact, Fine};
+use foldhash::{HashMap, HashMapExt};
 
 /// One running sum or line, measured.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,12 +46,24 @@ pub struct VolumeRule<'a> {
     pub carry: bool,
     /// The qualifier of the whole period, all versions together.
     pub qualifier: Exact,
+    /// Whether the conditions beside the ladder hold; without them nothing is earned.
+    pub holds: bool,
+    /// What was there before: growth on the increase pays on what lies above it only.
+    pub above: Option<Exact>,
+    /// What is subtracted from a running qualifier: the baseline that growth starts from.
+    pub shift: Exact,
+    /// Whether the qualifier is reached line by line; a count or a comparison is known for the whole period only.
+    pub by_line: bool,
 }
 
 impl VolumeRule<'_> {
     /// The tier reached.
     pub fn tier(&self) -> Option<usize> {
-        self.ladder.tier_at(self.qualifier, self.carry)
+        if self.holds { self.ladder.tier_at(self.qualifier, self.carry) } else { None }
+    }
+    /// Whether increments are counted for each item by itself.
+    pub fn is_per_item(&self) -> bool {
+        self.benefit().is_some_and(Benefit::is_per_item)
     }
     /// The benefit of the tier reached, if there is one.
     pub fn benefit(&self) -> Option<&Benefit> {
@@ -60,12 +73,15 @@ impl VolumeRule<'_> {
     /// Whether everything is earned by position: amounts and increments of the tier reached, which
     /// no single entry earns by itself.
     pub fn is_lump(&self) -> bool {
-        self.method == Method::Retrospective && matches!(self.benefit(), Some(Benefit::Amount(_) | Benefit::PerIncrement { .. }))
+        self.method == Method::Retrospective && self.benefit().is_some_and(Benefit::is_lump)
     }
 
     /// What an entry earns by itself, given the period's totals and the running base before and
     /// after it.
     pub fn earned_by(&self, before: Exact, after: Exact) -> Fine {
+        if !self.holds || self.above.is_some() {
+            return Fine::ZERO;
+        }
         let base = snap(self.base_measure, after) - snap(self.base_measure, before);
         let by_itself = |benefit: Option<&Benefit>| match benefit {
             Some(benefit @ (Benefit::Rate(_) | Benefit::PerUnit(_))) => pay(benefit, base),
@@ -87,12 +103,24 @@ impl VolumeRule<'_> {
     /// an entry's part is the difference between two positions. `so_far` adds up the entries of all
     /// versions.
     pub fn earned_until(&self, so_far: Amounts) -> Fine {
-        let so_far =
-            Amounts { qualifier: snap(self.qualifier_measure, so_far.qualifier), base: snap(self.base_measure, so_far.base) };
+        if !self.holds {
+            return Fine::ZERO;
+        }
+        let so_far = Amounts {
+            qualifier: if self.by_line { snap(self.qualifier_measure, so_far.qualifier) - self.shift } else { self.qualifier },
+            base: snap(self.base_measure, so_far.base),
+        };
+        let so_far = match self.above {
+            Some(above) => Amounts { base: (so_far.base - above).clamp_positive(), ..so_far },
+            None => so_far,
+        };
         match self.method {
             Method::Retrospective => match (self.tier(), self.benefit()) {
                 (Some(tier), Some(Benefit::Amount(amount))) if self.ladder.reached(so_far.qualifier, tier) => amount.fine(),
-                (Some(_), Some(benefit @ Benefit::PerIncrement { .. })) => pay(benefit, so_far.base),
+                (Some(_), Some(Benefit::Amount(_)) | None) | (None, _) => Fine::ZERO,
+                // Increments of each item are counted by the caller, who knows the items.
+                (Some(_), Some(benefit)) if benefit.is_per_item() => Fine::ZERO,
+                (Some(_), Some(benefit)) if benefit.is_lump() || self.above.is_some() => pay(benefit, so_far.base),
                 _ => Fine::ZERO,
             },
             Method::Marginal if self.same_measure => self.ladder.marginal(so_far.base, self.carry),
@@ -100,11 +128,35 @@ impl VolumeRule<'_> {
                 let slices = self.ladder.slices(so_far.qualifier, self.carry);
                 let of_tier = |(tier, slice)| match self.ladder.tier(tier).map(|t| &t.benefit) {
                     Some(Benefit::Amount(amount)) => amount.fine(),
-                    Some(benefit @ Benefit::PerIncrement { .. }) => pay(benefit, so_far.base.share(slice, so_far.qualifier)),
+                    Some(benefit) if benefit.is_lump() => pay(benefit, so_far.base.share(slice, so_far.qualifier)),
                     _ => Fine::ZERO,
                 };
                 slices.into_iter().map(of_tier).sum()
             }
         }
+    }
+}
+
+/// Increments of each item by itself, as lines come.
+#[derive(Debug)]
+pub struct ItemIncrements<'a> {
+    benefit: &'a Benefit,
+    measure: Measure,
+    bases: HashMap<i64, Exact>,
+    /// What they pay together.
+    pub total: Fine,
+}
+
+impl<'a> ItemIncrements<'a> {
+    /// Nothing counted yet.
+    pub fn new(benefit: &'a Benefit, measure: Measure) -> Self {
+        Self { benefit, measure, bases: HashMap::new(), total: Fine::ZERO }
+    }
+    /// Adds to the base of one item.
+    pub fn add(&mut self, item: i64, figure: Exact) {
+        let base = self.bases.entry(item).or_default();
+        let before = pay(self.benefit, snap(self.measure, *base));
+        *base += figure;
+        self.total += pay(self.benefit, snap(self.measure, *base)) - before;
     }
 }

@@ -69,9 +69,12 @@ pub fn benefit(language: Language, currency: Currency, unit: Option<&str>, benef
             format!("{}\u{a0}{currency} / {unit}", localized(language, &price.to_text(currency.minor_digits())))
         }
         Benefit::Amount(amount) => money(language, currency, *amount),
-        Benefit::PerIncrement { every, amount, started } => {
+        Benefit::PerIncrement { every, amount, started, .. } => {
             let sign = if *started { "≤" } else { "" };
             format!("{} / {sign}{} {unit}", money(language, currency, *amount), figure(language, *every))
+        }
+        Benefit::FreeGoods { every, quantity, .. } => {
+            format!("{} {unit} (0.00) / {} {unit}", figure(language, *quantity), figure(language, *every))
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::core::master_data::circles::{Link, Links};
 use crate::core::problem::Problem;
 use crate::mapping::Mapped;
 use crate::pipeline::PipelineError;
-use crate::store::{ErpMemoRow, MasterChange, NewException};
+use crate::store::{BaselineKind, ErpMemoRow, MarkedKey, MasterChange, NewException, StandingBaseline};
 use foldhash::{HashMap, HashMapExt, HashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -280,6 +280,28 @@ impl Intake<'_> {
                     archive_id: self.delivery.archive_id,
                 };
                 self.tx.put_erp_memo(&memo).await?;
+            }
+            Draft::Baseline(b) => {
+                let Some(partner_id) = self.partner_ids.get(&*b.partner).copied() else {
+                    return Err(Problem::new("unknown-partner", format!("partner `{}` is not known", b.partner))
+                        .at(b.place.clone())
+                        .help("import the partner first")
+                        .into());
+                };
+                let standing = StandingBaseline {
+                    partner_id,
+                    agreement: b.agreement.clone(),
+                    term: b.term.clone().unwrap_or_default(),
+                    period_from: b.from,
+                    period_to: b.to,
+                    kind: BaselineKind::Imported,
+                    figure: b.amount.exact(),
+                };
+                if self.tx.import_baseline(&standing, self.delivery.business_day).await? {
+                    let reason = format!("baseline of {}..{} imported", b.from, b.to);
+                    let key = MarkedKey { partner_id, agreement: b.agreement.clone(), reason, months: Vec::new() };
+                    self.tx.mark_keys(&[key]).await?;
+                }
             }
             other => {
                 let kind = other.table().word();

@@ -47,7 +47,7 @@ fn case_02_shares(third_date: &str) -> (String, String, Vec<(String, String)>) {
     let (_, period, figure) = marginal.figures(marginal.fold(&documents)).remove(0);
     let counted = documents.iter().flat_map(|d| counted(&marginal, d)).collect();
     let shares =
-        receipt::lines(&marginal.versions, "volume", period, &marginal.calendar, figure.earned, counted).expect("it fits");
+        receipt::lines(&marginal.versions, "volume", period, &marginal.calendar, figure.earned, None, counted).expect("it fits");
     let texts = shares.iter().map(|s| (s.line.document.clone(), s.share.to_text(2))).collect();
     (all_units, figure.earned.to_text(2), texts)
 }
@@ -73,6 +73,7 @@ fn counted(world: &World, document: &Doc) -> Vec<receipt::CountedLine> {
                 bucket: c.bucket,
                 version: c.version,
                 sums: c.sums,
+                sides: c.sides,
             }
         })
         .collect()
@@ -196,7 +197,7 @@ fn case_07_round_once_and_share_the_cents() {
     let sale = Doc::invoice(1, "I1", "2026-03-02", &["33.30", "33.30", "33.30", "57.50"]);
     let (_, period, figure) = world.figures(world.fold([&sale])).remove(0);
     assert_eq!(figure.earned.to_text(2), "3.94");
-    let shares = receipt::lines(&world.versions, "volume", period, &world.calendar, figure.earned, counted(&world, &sale))
+    let shares = receipt::lines(&world.versions, "volume", period, &world.calendar, figure.earned, None, counted(&world, &sale))
         .expect("it fits");
     let parts: Vec<String> = shares.iter().map(|s| s.share.to_text(2)).collect();
     assert_eq!(parts, ["0.84", "0.83", "0.83", "1.44"]);

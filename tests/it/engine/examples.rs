@@ -193,7 +193,7 @@ fn uom_01_02_conversion_and_increments() {
     assert_eq!(earned(each.clone()), "24.00");
     assert_eq!(earned(Volume { unit_match: UnitMatch::Exact, ..each }), "0.00");
     let lots = |started| {
-        let benefit = Benefit::PerIncrement { every: micros("10"), amount: micros("2"), started };
+        let benefit = Benefit::PerIncrement { every: micros("10"), amount: micros("2"), started, per_item: false };
         agreement(pieces(vec![Tier { from: Micros::ZERO, benefit, back_to_first: false }]))
     };
     assert_eq!((count(lots(false), "25"), count(lots(true), "25")), ("4.00".into(), "6.00".into()));

@@ -78,7 +78,7 @@ fn thirds_of_a_box_add_up_to_a_box_for_every_benefit() {
         .zip(["2026-03-02", "2026-04-02", "2026-05-04"])
         .map(|(id, d)| Doc::invoice(id, "I", d, &["40"]).quantities(&["4"], "EA"))
         .collect();
-    let increment = Benefit::PerIncrement { every: micros("1"), amount: micros("2"), started: false };
+    let increment = Benefit::PerIncrement { every: micros("1"), amount: micros("2"), started: false, per_item: false };
     for (benefit, two, three) in [
         (Benefit::Amount(micros("100")), "0.00", "100.00"),
         (increment, "0.00", "2.00"),

@@ -270,6 +270,19 @@ CREATE TABLE accumulator (
     document_count BIGINT NOT NULL,
     PRIMARY KEY (partner_id, agreement, term, period_from, period_to, part, facet, bucket, version)
 );
+-- Baselines of growth that stand: imported by a person, or frozen on their day. Late documents do not move them;
+-- a rebuild keeps them. `figure` is exact, in units of 10^-16 of the measure; an empty term is the only growth term.
+CREATE TABLE baseline (
+    partner_id BIGINT NOT NULL,
+    agreement TEXT NOT NULL,
+    term TEXT NOT NULL,
+    period_from DATE NOT NULL,
+    period_to DATE NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('frozen', 'imported')),
+    figure TEXT NOT NULL,
+    recorded_on DATE NOT NULL,
+    PRIMARY KEY (partner_id, agreement, term, period_from, period_to, kind)
+);
 -- Which agreement, partner pairs accrue has to look at, and why.
 CREATE TABLE dirty_key (
     partner_id BIGINT NOT NULL,
@@ -297,6 +310,7 @@ CREATE TABLE earned_figure (
     tier BIGINT,
     unrounded TEXT NOT NULL,
     earned_u BIGINT NOT NULL,
+    free_goods_u BIGINT NOT NULL,
     PRIMARY KEY (id, partner_id)
 );
 CREATE INDEX earned_key ON earned_figure (partner_id, agreement, term, period_from, part);

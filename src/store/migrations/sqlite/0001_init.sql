@@ -270,6 +270,19 @@ CREATE TABLE accumulator (
     document_count INTEGER NOT NULL,
     PRIMARY KEY (partner_id, agreement, term, period_from, period_to, part, facet, bucket, version)
 ) STRICT, WITHOUT ROWID;
+-- Baselines of growth that stand: imported by a person, or frozen on their day. Late documents do not move them;
+-- a rebuild keeps them. `figure` is exact, in units of 10^-16 of the measure; an empty term is the only growth term.
+CREATE TABLE baseline (
+    partner_id INTEGER NOT NULL,
+    agreement TEXT NOT NULL,
+    term TEXT NOT NULL,
+    period_from TEXT NOT NULL,
+    period_to TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('frozen', 'imported')),
+    figure TEXT NOT NULL,
+    recorded_on TEXT NOT NULL,
+    PRIMARY KEY (partner_id, agreement, term, period_from, period_to, kind)
+) STRICT, WITHOUT ROWID;
 -- Which agreement, partner pairs accrue has to look at, and why.
 CREATE TABLE dirty_key (
     partner_id INTEGER NOT NULL,
@@ -297,6 +310,7 @@ CREATE TABLE earned_figure (
     tier INTEGER,
     unrounded TEXT NOT NULL,
     earned_u INTEGER NOT NULL,
+    free_goods_u INTEGER NOT NULL,
     PRIMARY KEY (id)
 ) STRICT;
 CREATE INDEX earned_key ON earned_figure (partner_id, agreement, term, period_from, part);
