@@ -190,6 +190,13 @@ impl Tx {
             .bind(currency).bind(from).fetch_all(c).await?))
     }
 
+    /// Partners that have documents, or had some before they were corrected.
+    pub async fn partners_trading(&mut self) -> StoreResult<Vec<i64>> {
+        Ok(on!(self, c => sqlx::query_scalar(
+            "SELECT partner_id FROM document WHERE partner_id IS NOT NULL UNION SELECT partner_id FROM superseded_version")
+            .fetch_all(c).await?))
+    }
+
     /// Keeps a line that waits for master data.
     pub async fn put_pending(&mut self, row: &PendingRow) -> StoreResult<()> {
         let draft = serde_json::to_string(&row.draft).map_err(|e| corrupt("draft line", e))?;

@@ -56,6 +56,20 @@ X1,credit-note,00017,1,2026-03-31,2026-04-01,2026-04-15,00420,S1,E1,0012,freight
     assert_eq!(line.place.to_string(), "in.csv:2");
 }
 
+#[test]
+fn accounts_for_payouts_are_refused_and_never_taken_and_dropped() {
+    let empty = csv(Table::Partners, "partner,name,payout_account,payout_routing\nC1,Acme,,\n").unwrap();
+    assert_eq!(empty.len(), 1, "a column without a value asks for nothing");
+    let refused =
+        csv(Table::Partners, "partner,name,payout_account,payout_routing\nC1,Acme,DE02120300000000202051,BYLADEM1001\n");
+    let refused = refused.unwrap_err();
+    assert_eq!(codes(&refused), ["not-yet-supported in.csv:2 (payout_account)", "not-yet-supported in.csv:2 (payout_routing)"]);
+    for problem in &refused {
+        assert!(problem.help.as_ref().unwrap().starts_with("leave the column out"), "{problem}");
+        assert!(!problem.to_string().contains("DE02"), "an account is not repeated in messages: {problem}");
+    }
+}
+
 const HEADER: &str = "document_type,document_number,line_number,document_date,partner,quantity,net_amount,currency\n";
 
 #[test]

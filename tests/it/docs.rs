@@ -100,6 +100,7 @@ fn no_page_and_no_message_names_a_command_that_does_not_exist() {
     let root = Cli::command();
     let groups: Vec<&Command> = root.get_subcommands().filter(|c| c.has_subcommands()).collect();
     let (mut checked, mut faults) = (0, Vec::new());
+    // `statement resend` is named there before it exists.
     pages.retain(|page| page.path != "docs/operate/statements.md");
     for page in &pages {
         for piece in code(&page.text) {

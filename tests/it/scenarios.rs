@@ -63,6 +63,7 @@ scenarios! {
     approval_without_a_rate = "approval-without-a-rate",
     master_data_first = "night-master-data-first",
     mixed_currencies = "mixed-currencies",
+    mixed_dates = "mixed-dates",
     nul_character = "nul-character",
     agreement_files_set_aside = "agreement-files-set-aside",
     doubtful_names = "doubtful-names",

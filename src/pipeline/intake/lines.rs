@@ -54,6 +54,7 @@ impl Intake<'_> {
         let mut lines = Vec::with_capacity(group.lines.len());
         let mut seen: HashSet<&str> = HashSet::new();
         let mixed = self.mixed_currencies(&group.lines, document).is_some();
+        self.mixed_dates(group, document).await?;
         for draft in &group.lines {
             self.counts.rows_out += 1;
             if group.lines.len() > 1 && !seen.insert(draft.line_number.as_str()) {
@@ -78,6 +79,26 @@ impl Intake<'_> {
             self.hold_line(draft, document, &unresolved).await?;
         }
         Ok(lines)
+    }
+
+    /// A document has one date, on which all its lines count. Lines that name another one are told, not held:
+    /// which day was meant is clear, only not to everybody.
+    async fn mixed_dates(&mut self, group: &Group, document: &DocumentRow) -> PipelineResult<()> {
+        let others = group.lines.iter().filter_map(|line| line.document_date).filter(|date| *date != group.document_date);
+        let Some(other) = others.min() else { return Ok(()) };
+        let new = NewException {
+            code: "mixed-dates".into(),
+            subject: document.identity.to_string(),
+            message: format!("has lines of {other}; all of them count on {}, the date of its first line", group.document_date),
+            help: Some("correct the date in the source or in the mapping, or deliver a document for each date".into()),
+            place: group.lines.first().map(|line| line.place.to_string()),
+            partner: Some(document.head.partner_code.clone()),
+            document_id: Some(document.id),
+            on_date: Some(group.document_date),
+            dedupe_key: format!("document:mixed-dates:{}", document.id),
+            ..NewException::default()
+        };
+        self.open(new).await
     }
 
     /// A document has one currency: its rates, its place in the sums and its settlement depend on it.

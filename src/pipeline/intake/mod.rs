@@ -190,9 +190,8 @@ impl<'t> Intake<'t> {
         self.report_removed_lines().await?;
         self.close_mended_rows().await?;
         if self.all_units_changed {
-            // An alias names a partner a second time.
-            let distinct: std::collections::BTreeSet<i64> = self.partner_ids.values().copied().collect();
-            let ids: Vec<i64> = distinct.into_iter().collect();
+            // Whoever bought nothing yet has no figure that changes: the reason of the first one is another.
+            let ids = self.tx.partners_trading().await?;
             self.tx.mark_partners(&ids, "unit conversions changed").await?;
         }
         for (currency, from) in std::mem::take(&mut self.rates_from) {

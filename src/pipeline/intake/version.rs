@@ -112,6 +112,10 @@ impl Group {
         for l in order {
             field(&mut text, &l.line_number);
             field(&mut text, &l.partner);
+            // Only where a line names another date than its document: what was stored before keeps its hash.
+            if let Some(own) = l.document_date.filter(|own| *own != self.document_date) {
+                day(&mut text, Some(own));
+            }
             day(&mut text, l.posting_date);
             day(&mut text, l.paid_date);
             field(&mut text, l.line_kind.word());

@@ -77,7 +77,7 @@ fn audit_verify_says_which_row_does_not_fit() {
     for name in ["anna", "ben", "cleo"] {
         workspace.run(["user", "add", name, "--role", "auditor"]).ok();
     }
-    workspace.run(["audit", "verify"]).ok();
+    let head = workspace.run(["audit", "verify", "--json"]).ok().json()["head"].as_str().unwrap().to_owned();
     let url = format!("sqlite://{}", workspace.path().join("rebated.db").display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -91,6 +91,28 @@ fn audit_verify_says_which_row_does_not_fit() {
     });
     let told = workspace.run(["audit", "verify", "--json"]).expect_code(1).json();
     assert_eq!(told, serde_json::json!({ "first_bad_row": 2, "intact": false }));
+
+    // The last rows cut off: what is left fits, and only the head that was kept tells.
+    let raw_all = |statements: &'static [&'static str]| {
+        runtime.block_on(async {
+            let store = Store::connect(&url).await.unwrap();
+            let mut tx = store.begin().await.unwrap();
+            for statement in statements {
+                raw(&mut tx, statement).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+            store.close().await;
+        });
+    };
+    raw_all(&["UPDATE audit SET detail = REPLACE(detail, 'admin', 'auditor') WHERE id = 2"]);
+    let verify = ["audit", "verify", "--json", "--head", head.as_str()];
+    let told = workspace.run(verify).ok().json();
+    assert_eq!((&told["rows"], &told["head_found"], &told["head"]), (&3.into(), &true.into(), &head.clone().into()));
+    raw_all(&["DELETE FROM audit WHERE id = 3"]);
+    workspace.run(["audit", "verify"]).ok();
+    let told = workspace.run(verify).expect_code(1).json();
+    assert_eq!((&told["rows"], &told["intact"], &told["head_found"]), (&2.into(), &false.into(), &false.into()));
+    assert!(workspace.run(["audit", "verify", "--head", &head]).expect_code(1).stdout.contains("cut off"));
 }
 
 // ---------------------------------------------------------------------------------------------
