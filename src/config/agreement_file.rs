@@ -202,32 +202,67 @@ fn terms(root: Section<'_>, bound: Option<Bound>, currency: Option<Currency>, pr
     built.into_iter().collect()
 }
 
-fn edges_of<'a>(section: &Section<'a>) -> Vec<&'a str> {
-    [section.texts("requires"), section.texts("after")].concat()
+/// What a term waits for: the terms that it names, and those that these are compared with.
+fn edges_of<'a>(section: &Section<'a>, all: &[Section<'a>]) -> Vec<&'a str> {
+    let mut edges = [section.texts("requires"), section.texts("after")].concat();
+    let sets: Vec<&str> =
+        all.iter().filter(|s| s.text("id").is_some_and(|id| edges.contains(&id))).filter_map(|s| s.text("one_of")).collect();
+    for other in all {
+        if let (Some(id), Some(set)) = (other.text("id"), other.text("one_of"))
+            && sets.contains(&set)
+            && !edges.contains(&id)
+        {
+            edges.push(id);
+        }
+    }
+    edges
 }
 
-/// `requires` and `after`: unknown terms and cycles, then the refusal that both are for later.
+/// How terms build on one another: `requires` and `after` name terms of the agreement, in no circle; sets are told apart.
 fn dependencies(sections: &[Section<'_>], problems: &mut Problems) {
     let ids: Vec<&str> = sections.iter().filter_map(|s| s.text("id")).collect();
-    let graph: BTreeMap<&str, Vec<&str>> = sections.iter().filter_map(|s| Some((s.text("id")?, edges_of(s)))).collect();
-    let mut broken = false;
+    let graph: BTreeMap<&str, Vec<&str>> = sections.iter().filter_map(|s| Some((s.text("id")?, edges_of(s, sections)))).collect();
     for section in sections {
         for key in ["requires", "after"] {
             for node in section.node(key).and_then(Node::as_list).unwrap_or_default() {
-                let Some(name) = node.as_text().filter(|n| !ids.contains(n)) else { continue };
-                broken = true;
-                let problem =
-                    Problem::new("unknown-term", format!("`{key}` names `{name}`, which is not a term of this agreement"))
-                        .at(node.place());
-                problems.push(match nearest(name, ids.iter().copied()) {
-                    Some(near) => problem.help(format!("did you mean `{near}`?")),
-                    None => problem.help(format!("terms here: {}", ids.join(", "))),
-                });
+                let Some(name) = node.as_text() else { continue };
+                let Some(other) = sections.iter().find(|s| s.text("id") == Some(name)) else {
+                    let problem =
+                        Problem::new("unknown-term", format!("`{key}` names `{name}`, which is not a term of this agreement"))
+                            .at(node.place());
+                    problems.push(match nearest(name, ids.iter().copied()) {
+                        Some(near) => problem.help(format!("did you mean `{near}`?")),
+                        None => problem.help(format!("terms here: {}", ids.join(", "))),
+                    });
+                    continue;
+                };
+                if key == "after" && other.text("accumulate") != section.text("accumulate") {
+                    problems.push(
+                        Problem::new("term-span", format!("`{name}` accumulates over another span than this term"))
+                            .at(node.place())
+                            .help("a benefit can only be taken off the base of the same period: give both the same `accumulate`"),
+                    );
+                }
             }
+        }
+        let Some(set) = section.text("one_of") else { continue };
+        let first = sections.iter().find(|s| s.text("one_of") == Some(set));
+        if first.is_some_and(|first| first.text("accumulate") != section.text("accumulate")) {
+            problems.push(
+                section
+                    .problem("term-span", "one_of", format!("the terms of the set `{set}` accumulate over different spans"))
+                    .help("only figures of the same period can be compared: give them the same `accumulate`"),
+            );
+        }
+        if sections.iter().filter(|s| s.text("one_of") == Some(set)).count() == 1 {
+            problems.push(
+                section
+                    .problem("lonely-set", "one_of", format!("no other term is in the set `{set}`"))
+                    .help("give the terms that exclude each other the same name, or leave `one_of` out"),
+            );
         }
     }
     if let Some(cycle) = find_cycle(&graph) {
-        broken = true;
         let at = sections.iter().find(|s| s.text("id") == Some(cycle[0]));
         let key = |s: &Section<'_>| if s.texts("requires").contains(&cycle[1]) { "requires" } else { "after" };
         if let Some(section) = at {
@@ -239,18 +274,6 @@ fn dependencies(sections: &[Section<'_>], problems: &mut Problems) {
                         format!("terms depend on each other in a circle: {}", cycle.join(" -> ")),
                     )
                     .help("remove one of these `requires` or `after`"),
-            );
-        }
-    }
-    if broken {
-        return;
-    }
-    for section in sections {
-        for key in ["requires", "after"].into_iter().filter(|k| !section.texts(k).is_empty()) {
-            problems.push(
-                section
-                    .problem("not-yet-supported", key, format!("`{key}` is not supported yet"))
-                    .help("leave it out; it comes with a later version"),
             );
         }
     }
@@ -325,6 +348,9 @@ fn term(section: Section<'_>, bound: Option<Bound>, currency: Option<Currency>, 
             per_partner: cap("per_partner"),
             floor: section.amount("floor"),
         },
+        requires: owned(section.texts("requires")),
+        after: owned(section.texts("after")),
+        one_of: section.text("one_of").map(str::to_owned),
         rule: rule?,
     })
 }

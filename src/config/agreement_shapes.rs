@@ -178,9 +178,21 @@ pub static TERM: Shape = Shape::new(
         Key::new("caps", Kind::Table(&TERM_CAPS), "largest base and benefit"),
         Key::new("floor", Kind::Amount, "smallest benefit per accumulation period once anything counted"),
         Key::new("guarantee", Kind::Later(&[]), "guaranteed amount"),
-        Key::new("requires", Kind::List(&Kind::Name), "terms that must have earned something (comes with a later version)"),
-        Key::new("after", Kind::List(&Kind::Name), "terms whose benefit lowers the base (comes with a later version)"),
-        Key::new("one_of", Kind::Later(&[]), "exclusive set of terms"),
+        Key::new(
+            "requires",
+            Kind::List(&Kind::Name),
+            "terms that must have earned something in a period that overlaps; else this one earns nothing",
+        ),
+        Key::new(
+            "after",
+            Kind::List(&Kind::Name),
+            "terms whose benefit is taken off the base of the lines that both count; they accumulate over the same span",
+        ),
+        Key::new(
+            "one_of",
+            Kind::Name,
+            "name of a set of terms of the agreement: only the one that earns most in the period pays",
+        ),
     ],
 )
 .with_variants("type", &[("volume", &VOLUME), ("growth", &terms::growth::GROWTH), ("mix", &terms::mix::MIX), ("fixed", &FIXED)]);

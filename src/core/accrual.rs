@@ -7,6 +7,7 @@
 
 mod bookings;
 mod caps;
+mod combine;
 mod evaluate;
 mod evaluation;
 mod gather;
@@ -15,6 +16,7 @@ mod steps;
 
 pub use bookings::{Booked, Booking, BookingKind, bookings, open_month};
 pub use caps::{Figure, apply_caps};
+pub use combine::{Combination, Taken, take_off};
 pub(crate) use evaluate::line_parts;
 pub use evaluate::{TooLarge, evaluate, evaluate_to_date, tiers_of_period};
 pub use evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};

@@ -266,7 +266,12 @@ impl Matcher {
                 let Ok(placed) = self.place(agreement, participation, line) else { continue };
                 let version = &agreement.versions[placed.version];
                 for term in &version.terms {
-                    let result = self.judge(agreement, version, &placed, term, line, discount.as_ref());
+                    let mut result = self.judge(agreement, version, &placed, term, line, discount.as_ref());
+                    if let Ok(counted) = &mut result
+                        && !term.after.is_empty()
+                    {
+                        self.sums_of_others(agreement, version, &placed, term, line, discount.as_ref(), counted);
+                    }
                     take(line, number, &placed, term, result);
                 }
             }
@@ -317,6 +322,28 @@ impl Matcher {
             line_id: line.id,
             orphan: line.original.is_none() && by_original(stretch.version),
         })
+    }
+
+    /// The bases of terms whose benefit is taken off this term's, where they count the line in the same period.
+    fn sums_of_others(
+        &self,
+        agreement: &Agreement,
+        version: &Version,
+        placed: &Placed,
+        term: &CompiledTerm,
+        line: &Line,
+        discount: Option<&Discount>,
+        counted: &mut Counted,
+    ) {
+        for (place, id) in &term.after {
+            let other = version.terms.iter().find(|t| agreement.terms.get(t.index as usize).is_some_and(|known| **known == **id));
+            let Some(other) = other else { continue };
+            if let Ok(of_other) = self.judge(agreement, version, placed, other, line, discount)
+                && (of_other.period, of_other.part) == (counted.period, counted.part)
+            {
+                counted.measured.sides.push((facet::after(*place), of_other.measured.base));
+            }
+        }
     }
 
     /// What a line gives to the baselines of periods that are compared with its own.

@@ -3,7 +3,8 @@
 use super::figures::{KeyFigure, too_large};
 use super::{PipelineResult, Runtime};
 use crate::core::agreement::AgreementVersion;
-use crate::core::matching::{MasterData, Matcher};
+use crate::core::matching::{BASE, MasterData, Matcher, facet};
+use crate::core::number::Exact;
 use crate::core::period::Period;
 use crate::core::problem::Problem;
 use crate::core::receipt::{self, CountedLine, LineShare};
@@ -86,7 +87,13 @@ pub fn shares(
     counted: &CountedByKey,
 ) -> Result<Vec<LineShare>, Problem> {
     let key = (figure.partner_id, figure.term.clone(), figure.period, figure.part);
-    let lines = counted.get(&key).cloned().unwrap_or_default();
+    let mut lines = counted.get(&key).cloned().unwrap_or_default();
+    for (place, taken) in &figure.taken_off {
+        for line in &mut lines {
+            let part = line.sides.iter().find(|(f, _)| facet::after_place(*f) == Some(*place)).map_or(Exact::ZERO, |s| s.1);
+            line.sums.slots[BASE] -= taken.off(part);
+        }
+    }
     let agreement = versions.last().map_or("", |v| v.id.as_str());
     receipt::lines(
         versions,

@@ -37,6 +37,7 @@ scenarios! {
     leap_day_baseline = "case-11-leap-day-baseline",
     product_mix_share = "case-12-product-mix-share",
     growth = "worked-gro-growth",
+    combinations = "worked-stk-combinations",
     mix_shares = "worked-mix-shares",
     goods_and_items = "worked-vol-goods-and-items",
     business_day_and_time_zone = "case-13-business-day-and-time-zone",

@@ -123,6 +123,23 @@ pub enum Step {
         /// What was left of it.
         left: Micros,
     },
+    /// A term that it requires has earned nothing.
+    Unmet {
+        /// The terms.
+        requires: Vec<String>,
+    },
+    /// Another term of its set earns more.
+    Beaten {
+        /// The one that pays.
+        by: String,
+    },
+    /// Benefits of other terms are taken off the base.
+    After {
+        /// The other term.
+        term: String,
+        /// What it earns.
+        benefit: Fine,
+    },
     /// The one rounding.
     Rounded {
         /// Before.
@@ -247,6 +264,11 @@ impl Step {
             Step::Cap { cap } => format!("lowered to the cap of {} (caps.benefit)", currency.amount_text(*cap)),
             Step::SharedCap { name, cap, left } => {
                 format!("{} is left of the cap of {} ({name})", currency.amount_text(*left), currency.amount_text(*cap))
+            }
+            Step::Unmet { requires } => format!("nothing, since {} earned nothing", requires.join(" and ")),
+            Step::Beaten { by } => format!("nothing, since {by} of the same set earns more"),
+            Step::After { term, benefit } => {
+                format!("base: less what {term} earns on the same lines (of {} in all)", benefit.to_text(2))
             }
             Step::Rounded { unrounded, earned } => {
                 format!(

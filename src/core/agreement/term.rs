@@ -26,6 +26,15 @@ pub struct Term {
     pub prorate_bounds: bool,
     /// Caps and floors.
     pub caps: Caps,
+    /// Terms that must have earned something in a period that overlaps; else this one earns nothing.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// Terms whose benefit is taken off the base first.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// Name of a set of terms of which only the best one pays.
+    #[serde(default)]
+    pub one_of: Option<String>,
     /// The rule.
     pub rule: Rule,
 }

@@ -112,6 +112,8 @@ pub(super) struct CompiledTerm {
     pub whole: Option<Part>,
     /// Further sums of the figure.
     pub sides: Vec<Part>,
+    /// Terms of the same version whose benefit is taken off, with their places in `after`.
+    pub after: Vec<(i64, String)>,
     pub by_item: Option<ByItem>,
 }
 
@@ -399,6 +401,7 @@ fn compile_term(term: &Term, index: u32, symbols: &mut Symbols) -> CompiledTerm 
         whole: parts.whole,
         sides: parts.sides,
         by_item: parts.by_item,
+        after: (1i64..).zip(&term.after).map(|(place, id)| (place, id.clone())).collect(),
     }
 }
 

@@ -93,6 +93,14 @@ pub mod facet {
     pub const fn minimum(number: i64) -> i64 {
         10 + number
     }
+    /// The base of the term whose benefit is taken off, on lines that both count, by its place in `after` from 1.
+    pub const fn after(place: i64) -> i64 {
+        1_000_000 + place
+    }
+    /// The place in `after` of such a sum.
+    pub fn after_place(facet: i64) -> Option<i64> {
+        (facet > 1_000_000).then_some(facet - 1_000_000)
+    }
     /// What lines without an item add up to, where items are told apart.
     pub const NO_ITEM: i64 = -(1 << 60);
     /// What each item adds up to.

@@ -60,6 +60,9 @@ pub fn term(id: &str, rule: Rule) -> Term {
         payment: PaymentCondition::Any,
         accumulate: Span::Year,
         prorate_bounds: false,
+        requires: Vec::new(),
+        after: Vec::new(),
+        one_of: None,
         caps: Caps::default(),
         rule,
     }
