@@ -1,10 +1,10 @@
 //! One run in hand: the work in one task, the signs of life in another, so that neither long
 //! computing nor a slow call silences the run.
 //!
-//! Invariant: work goes on only while the lease is known to be held; when it is lost, or could not
-//! be renewed for as long as others wait before they take over, the work is dropped.
+//! Invariant: work goes on only while the lease is known to be held; when it is lost, or could be
+//! neither renewed nor read for as long as others wait before they take over, the work is dropped.
 
-use super::board::RunBoard;
+use super::board::{Lease, RunBoard, RunRow, RunState};
 use super::planner::Settings;
 use super::work::{Ending, Order, StopFlag, Work};
 use crate::clock::Clock;
@@ -56,10 +56,24 @@ pub async fn hold<B: RunBoard, W: Work>(
             Ok(Err(error)) => tracing::warn!(run = lease.run_id, %error, "no sign of life could be given"),
             Err(_) => tracing::warn!(run = lease.run_id, "no sign of life could be given in time"),
         }
+        // While the work itself, or anybody else, is writing to an embedded store for long, nobody can take over
+        // either: what counts is that the lease is still there to be read.
+        if now != held_at && still_held(&*board, &lease, limit / 4).await {
+            held_at = now;
+        }
         if now - held_at >= settings.abandon_after {
             tracing::error!(run = lease.run_id, "the lease could not be renewed; the work is dropped");
             return None;
         }
+    }
+}
+
+/// Whether the board shows the run as ours.
+async fn still_held<B: RunBoard>(board: &B, lease: &Lease, patience: std::time::Duration) -> bool {
+    let ours = |row: &RunRow| row.id == lease.run_id && row.lease_token == lease.token && row.state == RunState::Running;
+    match tokio::time::timeout(patience, board.open()).await {
+        Ok(Ok(rows)) => rows.iter().any(ours),
+        Ok(Err(_)) | Err(_) => false,
     }
 }
 

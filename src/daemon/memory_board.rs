@@ -18,6 +18,7 @@ struct Inside {
     marks: BTreeMap<String, DateTime<Utc>>,
     history: Vec<String>,
     out_of_reach: bool,
+    busy: bool,
     writes: usize,
 }
 
@@ -51,6 +52,10 @@ impl MemoryBoard {
     /// Makes every call fail, or work again.
     pub fn set_out_of_reach(&self, out: bool) {
         self.0.lock().unwrap().out_of_reach = out;
+    }
+    /// Makes signs of life fail as while somebody writes for long, or work again.
+    pub fn set_busy(&self, busy: bool) {
+        self.0.lock().unwrap().busy = busy;
     }
     /// How often `request` wrote.
     pub fn writes(&self) -> usize {
@@ -116,7 +121,11 @@ impl RunBoard for MemoryBoard {
         Ok(Some(lease))
     }
     async fn renew(&self, lease: &Lease, now: DateTime<Utc>, _: DateTime<Utc>) -> Result<bool, DaemonError> {
-        Ok(self.inside()?.held(lease).map(|row| row.heartbeat_at = Some(now)).is_some())
+        let mut inside = self.inside()?;
+        if inside.busy {
+            return Err(DaemonError::board("somebody else is writing"));
+        }
+        Ok(inside.held(lease).map(|row| row.heartbeat_at = Some(now)).is_some())
     }
     async fn end(&self, lease: &Lease, end: &End, now: DateTime<Utc>) -> Result<bool, DaemonError> {
         let mut inside = self.inside()?;

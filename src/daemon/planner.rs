@@ -59,6 +59,9 @@ pub struct Planner<B> {
     /// When the connectors were last read to the end by this process.
     read_at: BTreeMap<String, DateTime<Utc>>,
     told_late: BTreeSet<(String, RunKey)>,
+    /// The run that this process carries out, with its token: whether it goes on is not a question of signs of
+    /// life, which cannot be given while the work itself writes for long.
+    in_hand: Option<(i64, i64)>,
     /// Signs of life from the future, and when each was first seen.
     ahead: BTreeMap<i64, (DateTime<Utc>, DateTime<Utc>)>,
 }
@@ -75,6 +78,7 @@ impl<B: RunBoard> Planner<B> {
             marks: BTreeMap::new(),
             read_at: BTreeMap::new(),
             told_late: BTreeSet::new(),
+            in_hand: None,
             ahead: BTreeMap::new(),
         }
     }
@@ -138,6 +142,9 @@ impl<B: RunBoard> Planner<B> {
     }
 
     fn why_abandoned(&mut self, row: &RunRow, now: DateTime<Utc>) -> Option<&'static str> {
+        if self.in_hand == Some((row.id, row.lease_token)) {
+            return None;
+        }
         let owner = row.lease_owner.as_deref();
         if owner.and_then(Owner::parse).is_some_and(|owner| owner.life() == Life::Dead) {
             return Some("its process has ended");
@@ -260,6 +267,7 @@ impl<B: RunBoard> Planner<B> {
             steps.retain(|step| *step != Step::Pull);
         }
         tracing::info!(job = %row.job, key = %row.key, attempt = lease.attempt, caught_up = row.caught_up, "run starts");
+        self.in_hand = Some((lease.run_id, lease.token));
         Ok(Some(Order {
             lease,
             job: row.job.clone(),
@@ -269,6 +277,11 @@ impl<B: RunBoard> Planner<B> {
             caught_up: row.caught_up,
             started_at: now,
         }))
+    }
+
+    /// Nothing is in hand any more: the lease was lost, and the work dropped.
+    pub fn let_go(&mut self) {
+        self.in_hand = None;
     }
 
     /// Ends a run in hand on the board, and says what people should hear about it.
@@ -282,7 +295,9 @@ impl<B: RunBoard> Planner<B> {
             Ending::HandedBack => End::HandedBack,
             Ending::Failed(why) => End::Failed(why.clone()),
         };
-        if !self.board.end(&order.lease, &end, now).await? {
+        let ended = self.board.end(&order.lease, &end, now).await?;
+        self.let_go();
+        if !ended {
             tracing::error!(job = %order.job, key = %order.key, attempt = order.lease.attempt, "the lease was lost; the end is not recorded");
             return Ok(Vec::new());
         }

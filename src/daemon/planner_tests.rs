@@ -156,17 +156,20 @@ async fn a_run_whose_process_on_this_host_is_dead_is_free_at_once() {
 
 #[tokio::test]
 async fn a_sign_of_life_from_the_future_does_not_block_for_ever() {
-    let (board, clock, mut planner) = ready().await;
+    let (board, clock, mut silent) = ready().await;
     clock.set(at("10T02:00"));
-    planner.round().await.unwrap();
-    planner.start_next().await.unwrap().unwrap();
+    silent.round().await.unwrap();
+    silent.start_next().await.unwrap().unwrap();
+    let mut other = planner(&board, &clock, "elsewhere/2");
     clock.set(at("09T02:00"));
-    planner.round().await.unwrap();
+    other.round().await.unwrap();
     clock.set(at("09T02:09"));
-    planner.round().await.unwrap();
+    other.round().await.unwrap();
     assert_eq!(board.rows()[0].state, RunState::Running);
     clock.set(at("09T02:10"));
-    planner.round().await.unwrap();
+    silent.round().await.unwrap();
+    assert_eq!(board.rows()[0].state, RunState::Running, "nobody takes over from himself");
+    other.round().await.unwrap();
     assert_eq!(board.rows()[0].state, RunState::Abandoned);
 }
 

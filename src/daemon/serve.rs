@@ -205,7 +205,10 @@ pub async fn serve<B: RunBoard, W: Work, T: Tell>(
                 if let Some(hand) = in_hand.take() {
                     match ending {
                         Some(ending) => state.unclosed = Some((hand.order, ending)),
-                        None => state.pulse.running(None),
+                        None => {
+                            state.pulse.running(None);
+                            state.planner.let_go();
+                        }
                     }
                 }
             }

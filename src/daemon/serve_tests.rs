@@ -74,6 +74,7 @@ fn at(text: &str) -> DateTime<Utc> {
 
 struct Rig {
     board: Arc<MemoryBoard>,
+    clock: Clock,
     work: Arc<Scripted>,
     ears: Arc<Ears>,
     switch: StopSwitch,
@@ -104,7 +105,7 @@ async fn rig(script: Script, listen: Option<String>) -> Rig {
     let (switch, stop) = StopSwitch::new();
     let serving = Serving { listen, stop_grace: Duration::from_millis(300) };
     let served = tokio::spawn(serve(planner, work.clone(), ears.clone(), serving, axum::Router::new(), stop));
-    Rig { board, work, ears, switch, served }
+    Rig { board, clock, work, ears, switch, served }
 }
 
 async fn until(what: impl Fn() -> bool) {
@@ -165,6 +166,25 @@ async fn work_under_a_lost_lease_is_dropped() {
     let row = rig.board.rows()[0].clone();
     assert!(rig.board.abandon(row.id, row.lease_token, at("2026-06-10T02:00:00Z")).await.unwrap());
     rig.work.dropped.notified().await;
+    rig.switch.raise();
+    rig.served.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_writes_for_longer_than_others_wait_goes_on_while_its_lease_can_be_read() {
+    let rig = rig(Script::Deaf, None).await;
+    rig.work.started.notified().await;
+    rig.board.set_busy(true);
+    for minutes in [6, 12, 30] {
+        rig.clock.set(at("2026-06-10T02:00:00Z") + chrono::Duration::minutes(minutes));
+        assert!(tokio::time::timeout(Duration::from_millis(200), rig.work.dropped.notified()).await.is_err(), "{minutes}");
+    }
+    assert_eq!(rig.board.rows()[0].state, RunState::Running);
+    // Out of reach altogether it cannot be known, and the work is dropped.
+    rig.board.set_out_of_reach(true);
+    rig.clock.set(at("2026-06-10T02:45:00Z"));
+    rig.work.dropped.notified().await;
+    rig.board.set_out_of_reach(false);
     rig.switch.raise();
     rig.served.await.unwrap().unwrap();
 }
