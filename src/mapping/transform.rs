@@ -4,7 +4,7 @@
 //! The order is fixed and documented in `docs/reference/mapping.md`, so that a mapping says what is
 //! done, not in which order.
 
-use crate::mapping::value::{Fault, instant, iso_date, no_such_date};
+use crate::mapping::value::{Fault, instant, iso_date, no_such_date, stored};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
 
@@ -152,13 +152,13 @@ impl DateFormat {
                 return Err(Fault::new("bad-instant", format!("`{text}` has no offset"))
                     .help("say in which zone the source writes it: timezone = \"UTC\""));
             };
-            zone.from_local_datetime(&moment).single().map(|moment| moment.with_timezone(&Utc)).ok_or_else(|| {
+            zone.from_local_datetime(&moment).single().map(|moment| stored(moment.with_timezone(&Utc))).ok_or_else(|| {
                 Fault::new("bad-instant", format!("`{text}` falls into a clock change of {zone} and means no one moment"))
             })
         };
         match &self.pattern {
             Some(pattern) => match Written::parse(text, pattern)? {
-                Written::Offset(moment) => Ok(moment.with_timezone(&Utc)),
+                Written::Offset(moment) => Ok(stored(moment.with_timezone(&Utc))),
                 Written::Local(moment) => local(moment),
                 Written::Day(_) => Err(Fault::new("bad-instant", format!("`{text}` is a day, not a moment"))),
             },

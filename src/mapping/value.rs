@@ -6,7 +6,7 @@ use crate::core::line::{DocumentStatus, DocumentType, LineKind};
 use crate::core::master::MergeHistory;
 use crate::core::money::Currency;
 use crate::core::number::{Factor, Micros, NumberError};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Why a text is not a value of the wanted type.
@@ -184,9 +184,15 @@ pub(crate) fn no_such_date(text: &str) -> Fault {
     Fault::new("no-such-date", format!("there is no date `{text}`"))
 }
 
+/// As fine as every store keeps an instant: microseconds. Two places of one delivery must not differ by
+/// what a store rounds.
+pub(crate) fn stored(instant: DateTime<Utc>) -> DateTime<Utc> {
+    instant.trunc_subsecs(6)
+}
+
 /// An instant with its offset, RFC 3339.
 pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, Fault> {
-    DateTime::parse_from_rfc3339(text).map(|instant| instant.with_timezone(&Utc)).map_err(|_| {
+    DateTime::parse_from_rfc3339(text).map(|instant| stored(instant.with_timezone(&Utc))).map_err(|_| {
         Fault::new("bad-instant", format!("`{text}` is not an instant with an offset"))
             .help("write instants as 2026-03-31T22:30:00Z")
     })
@@ -274,6 +280,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn instants_are_no_finer_than_any_store_keeps_them() {
+        let instant = instant("2026-04-02T09:00:00.1234567+02:00").expect("an instant");
+        assert_eq!(instant.to_rfc3339(), "2026-04-02T07:00:00.123456+00:00");
+    }
 
     #[test]
     fn a_code_with_a_spreadsheet_exponent_is_damaged_and_others_are_not() {
