@@ -1,6 +1,8 @@
 //! Backups that can be trusted: a consistent copy, then read back and checked.
 
 use super::{Store, StoreError, StoreResult};
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
 use std::path::Path;
 
 /// What a check of a database found.
@@ -38,6 +40,7 @@ impl Store {
                 );
                 command.arg("--port").arg(options.get_port().to_string()).arg("--username").arg(options.get_username());
                 command.arg(options.get_database().unwrap_or(options.get_username()));
+                command.envs(environment(&options));
                 let io = |source| StoreError::Io { what: "running pg_dump".into(), source };
                 let output = command.output().await.map_err(io)?;
                 if !output.status.success() {
@@ -75,5 +78,37 @@ impl Store {
             }
         }
         Ok(Verification { schema_version, audit_rows, archived_documents, problems })
+    }
+}
+
+/// What `pg_dump` must know and cannot be told by an argument, which everybody on the host could read.
+fn environment(options: &PgConnectOptions) -> Vec<(&'static str, String)> {
+    let url = options.to_url_lossy();
+    let decoded = |text: &str| url::form_urlencoded::parse(text.as_bytes()).next().map(|(word, _)| word.into_owned());
+    let mut known: Vec<_> = url.password().and_then(decoded).map(|word| ("PGPASSWORD", word)).into_iter().collect();
+    for (key, variable) in
+        [("sslmode", "PGSSLMODE"), ("sslrootcert", "PGSSLROOTCERT"), ("sslcert", "PGSSLCERT"), ("sslkey", "PGSSLKEY")]
+    {
+        // A certificate is shown as `file: PATH`.
+        let given = url.query_pairs().find(|(name, _)| name == key);
+        known.extend(given.map(|(_, value)| (variable, value.strip_prefix("file: ").unwrap_or(&value).to_owned())));
+    }
+    known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pg_dump_connects_as_the_url_says_whatever_the_password_is_made_of() {
+        let options: PgConnectOptions =
+            "postgres://r:a%26b%3Dc%2Bd%20%25@db.example/x?sslmode=verify-full&sslrootcert=/etc/ca.pem".parse().expect("a url");
+        let told = environment(&options);
+        let said = |name: &str| told.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str());
+        assert_eq!(said("PGPASSWORD"), Some("a&b=c+d %"));
+        assert_eq!(said("PGSSLMODE"), Some("verify-full"));
+        assert_eq!(said("PGSSLROOTCERT"), Some("/etc/ca.pem"));
+        assert_eq!(said("PGSSLKEY"), None);
     }
 }
