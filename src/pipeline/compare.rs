@@ -5,7 +5,6 @@ use super::intake::{Delivery, Intake};
 use super::normalize::Reader;
 use super::pull::mapping_of;
 use super::{PipelineError, PipelineResult, Runtime, catalog};
-use crate::core::master::Draft;
 use crate::drivers::{Driver, DriverError, PageSink, RawPage, SinkError};
 use crate::formats::FormatError;
 use crate::mapping::Mapped;
@@ -13,6 +12,7 @@ use crate::store::{NewArchive, NewException};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::BoxFuture;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -63,6 +63,7 @@ pub async fn feed(
     let mut found = Comparison::default();
     let mut tx = runtime.store.begin().await?;
     let mut listed = std::collections::HashSet::new();
+    let mut refused: BTreeSet<String> = BTreeSet::new();
     for page in pages.0 {
         let mapping = mapping_of(connector, feed);
         let new = NewArchive {
@@ -81,7 +82,11 @@ pub async fn feed(
             Err(FormatError::Refused(problems)) => return Err(problems.into()),
             Err(FormatError::Io(source)) => return Err(PipelineError::Io { what: format!("reading {}", page.name), source }),
         };
-        let rows: Vec<Mapped> = rows.into_iter().filter(|r| matches!(r, Mapped::Row(Draft::Line(_)))).collect();
+        // A row that cannot be read says nothing of its document but that it is there.
+        refused.extend(rows.iter().filter_map(|row| match row {
+            Mapped::Problem(problem) => problem.identity.document_number.clone(),
+            _ => None,
+        }));
         let delivery = Delivery {
             archive_id: id,
             source: None,
@@ -121,6 +126,9 @@ pub async fn feed(
         let key = format!("gone:{}", document.identity);
         if listed.contains(&document.identity) {
             tx.clear_exception(&key, "it is back in the source", now).await?;
+            continue;
+        }
+        if refused.contains(&document.identity.number) {
             continue;
         }
         // What a person decided once is not asked again, unless the document came back in between.

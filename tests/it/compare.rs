@@ -53,7 +53,7 @@ title = "One per cent"
 partners = ["C-1"]
 currency = "EUR"
 valid = { from = "2020-01-01", to = "2099-12-31" }
-settlement = { every = "year", method = "accrue-only" }
+settlement = { every = "year", method = "credit-memo" }
 [[terms]]
 id = "flat"
 type = "volume"
@@ -96,6 +96,7 @@ fn what_a_cursor_missed_is_found_late_and_what_vanished_waits_for_a_person() {
     let mut workspace = Workspace::with_config(CONFIG);
     workspace.set_env("ERP_URL", erp(records.clone()));
     workspace.write("connectors/erp.toml", CONNECTOR);
+    workspace.write("connectors/payout.toml", "driver = \"files\"\nversion = 1\n[push.credit-memo]\nfolder = \"payout\"\n");
     workspace.write("mappings/erp-invoice.toml", MAPPING);
     workspace.write("agreements/flat.toml", AGREEMENT.replace("every = \"year\"", "every = \"agreement\""));
     workspace.write("partners.csv", "partner,name\nC-1,Compared\n");
@@ -152,6 +153,11 @@ fn what_a_cursor_missed_is_found_late_and_what_vanished_waits_for_a_person() {
     // Gone once more is asked once more: the old decision was about the time before.
     records.lock().unwrap().retain(|r| r["id"] != 2);
     assert_eq!(workspace.run(compare).expect_code(1).json()["gone"].as_array().unwrap().len(), 1);
+    // A record that cannot be read is there all the same: R1 is refused, not gone.
+    records.lock().unwrap()[0]["net"] = json!("a lot");
+    let found = workspace.run(compare).expect_code(1).json();
+    assert_eq!(found["gone"].as_array().unwrap().len(), 1, "{found:#}");
+    assert!(found["gone"][0].as_str().unwrap().contains("R2"), "{found:#}");
 }
 
 /// A record of case 21 at a time of its day; the day is a recent one, since nothing later than now is read.
