@@ -9,12 +9,12 @@ use super::run::{Lease, RunRequest, fault_point};
 use super::stages::StageOutcome;
 use super::{PipelineError, PipelineResult, Runtime, catalog, contradictions, pull};
 use crate::core::master::Table;
+use crate::core::problem::Problems;
 use crate::formats::{Format, FormatError};
 use crate::mapping::canonical::read_rows;
 use crate::mapping::{Context, Mapped, Mapping};
-use crate::store::{ArchiveMeta, NewException, WorkCounts};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use crate::store::{ArchiveMeta, ExceptionFilter, ExceptionRow, NewException, WorkCounts};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 /// Normalizes everything that is archived and not normalized yet, then tries waiting lines again.
@@ -22,18 +22,34 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let mut tx = runtime.store.read().await?;
     let mut waiting = tx.new_archives().await?;
     drop(tx);
+    let mut outcome = StageOutcome::default();
     let mut readers: BTreeMap<String, Reader> = BTreeMap::new();
+    let mut unreadable: BTreeSet<String> = BTreeSet::new();
     for archive in &waiting {
         let name = archive.mapping.clone().unwrap_or_default();
-        if let Entry::Vacant(place) = readers.entry(name) {
-            place.insert(Reader::open(runtime, archive)?);
+        if readers.contains_key(&name) || unreadable.contains(&name) {
+            continue;
+        }
+        match Reader::open(runtime, archive) {
+            Ok(reader) => {
+                readers.insert(name, reader);
+            }
+            // What waits for this mapping goes on waiting, and holds settlements; the others are read.
+            Err(PipelineError::Problems(problems)) => {
+                outcome.exceptions += unread(runtime, request, archive, &problems).await?;
+                unreadable.insert(name);
+            }
+            Err(error) => return Err(error),
         }
     }
+    let left = waiting.len();
+    waiting.retain(|a| !unreadable.contains(a.mapping.as_deref().unwrap_or_default()));
+    let left = left - waiting.len();
+    readable(runtime, &unreadable).await?;
     // A line of tonight must not wait for a partner of tonight, whatever the order of the feeds. Stable:
     // states of one thing stay in the order in which they came.
     waiting.sort_by_key(|a| readers.get(a.mapping.as_deref().unwrap_or_default()).map_or(Turn::Rest, Reader::turn));
     let mut total = DocumentCounts::default();
-    let mut outcome = StageOutcome::default();
     let mut rows = WorkCounts::default();
     for (done, archive) in waiting.iter().enumerate() {
         lease.check()?;
@@ -61,7 +77,45 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         "{} documents new, {} changed, {} known; {} rows skipped, {} refused; {} lines wait for master data, {through} came through",
         total.new, total.changed, total.unchanged, rows.rows_skipped, rows.rows_refused, total.pending
     );
+    if left > 0 {
+        outcome.detail.push_str(&format!("; {left} archived documents wait for their mapping"));
+    }
     Ok(outcome)
+}
+
+const UNREAD: &str = "mapping:";
+
+/// Archived documents whose mapping is not there, or has mistakes.
+async fn unread(runtime: &Runtime, request: &RunRequest, archive: &ArchiveMeta, problems: &Problems) -> PipelineResult<i64> {
+    let name = archive.mapping.as_deref().unwrap_or_default();
+    let first = problems.0.first();
+    let new = NewException {
+        code: first.map_or_else(|| "feed-without-mapping".to_owned(), |p| p.code.clone()),
+        blocking: true,
+        subject: format!("{} {}", archive.connector, archive.feed),
+        message: format!("documents are archived and not read: {problems}"),
+        help: first.and_then(|p| p.help.clone()),
+        dedupe_key: format!("{UNREAD}{name}"),
+        ..NewException::default()
+    };
+    let mut tx = runtime.store.begin().await?;
+    let opened = tx.open_exception(&new, request.business_day, runtime.clock.now()).await?;
+    tx.commit().await?;
+    Ok(i64::from(opened))
+}
+
+/// Clears what was told of mappings that can be used again.
+async fn readable(runtime: &Runtime, unreadable: &BTreeSet<String>) -> PipelineResult<()> {
+    let mut tx = runtime.store.read().await?;
+    let open = tx.exceptions(&ExceptionFilter::default()).await?;
+    tx.rollback().await?;
+    let gone = |e: &&ExceptionRow| e.dedupe_key.strip_prefix(UNREAD).is_some_and(|name| !unreadable.contains(name));
+    for exception in open.iter().filter(gone) {
+        let mut tx = runtime.store.begin().await?;
+        tx.clear_exception(&exception.dedupe_key, "the mapping is there", runtime.clock.now()).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// What is read before what: each kind names things of the kinds before it.

@@ -21,18 +21,17 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
         acknowledge(runtime).await?;
     }
     forget_feeds(runtime).await?;
-    for connector in &runtime.workspace.connectors {
+    // A connector that only takes memos keeps nothing from being read; push tells what is wrong with it.
+    for connector in runtime.workspace.connectors.iter().filter(|c| !c.feeds.is_empty()) {
         let driver = match Driver::open(connector, &runtime.workspace.dir) {
             Ok(driver) => driver,
             Err(problem) => {
                 outcome.exceptions +=
-                    i64::from(fail(runtime, request.business_day, &connector.name, "*", &problem.to_string()).await?);
+                    i64::from(fail(runtime, request.business_day, &connector.name, EVERY, &problem.to_string()).await?);
                 continue;
             }
         };
-        let mut tx = runtime.store.begin().await?;
-        tx.clear_exception(&feed_key(&connector.name, "*"), "the connector can be used", runtime.clock.now()).await?;
-        tx.commit().await?;
+        read_again(runtime, &connector.name, EVERY).await?;
         let feeds: Vec<String> = driver.feeds().into_iter().map(str::to_owned).collect();
         for feed in feeds {
             lease.check()?;
@@ -41,9 +40,7 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
                 Ok(stored) => {
                     pages += stored.pages;
                     known += stored.known;
-                    let mut tx = runtime.store.begin().await?;
-                    tx.clear_exception(&feed_key(&connector.name, &feed), "the feed was read", runtime.clock.now()).await?;
-                    tx.commit().await?;
+                    read_again(runtime, &connector.name, &feed).await?;
                 }
                 Err(error) => {
                     tracing::error!(connector = %connector.name, feed, "{error}");
@@ -56,6 +53,16 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     outcome.count_out = pages;
     outcome.detail = format!("{} feeds read, {pages} pages archived, {known} known already", outcome.count_in);
     Ok(outcome)
+}
+
+/// Stands for the feeds of a connector that cannot be opened.
+const EVERY: &str = "*";
+
+async fn read_again(runtime: &Runtime, connector: &str, feed: &str) -> PipelineResult<()> {
+    let mut tx = runtime.store.begin().await?;
+    tx.clear_exception(&feed_key(connector, feed), "the feed was read", runtime.clock.now()).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 fn feed_key(connector: &str, feed: &str) -> String {

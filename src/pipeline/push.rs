@@ -12,6 +12,7 @@ use crate::core::memo::{MemoLine, MemoRequest};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::period::{Period, period_label};
+use crate::core::problem::Problem;
 use crate::core::rights::{self, Action};
 use crate::delivery::erp_push::{DriverPort, ErpPush, MemoChange, MemoRow, MemoRows, PushPauses, PushReport, PushState};
 use crate::drivers::Driver;
@@ -25,13 +26,13 @@ pub const CREDIT_MEMO: &str = "credit-memo";
 /// Pushes everything that is approved and not held.
 pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> PipelineResult<StageOutcome> {
     if request.dry_run {
-        let planned = plan(runtime, request.business_day, lease).await?;
+        let (planned, exceptions) = plan(runtime, request.business_day, lease).await?;
         let detail = format!("{planned} would be handed to the outbox; a dry run pushes nothing");
-        return Ok(StageOutcome { count_in: planned, detail, ..StageOutcome::default() });
+        return Ok(StageOutcome { count_in: planned, exceptions, detail, ..StageOutcome::default() });
     }
-    let planned = plan(runtime, request.business_day, lease).await?;
+    let (planned, unplanned) = plan(runtime, request.business_day, lease).await?;
     let report = deliver(runtime, request.business_day, lease).await?;
-    let exceptions = record(runtime, request.business_day, &report).await?;
+    let exceptions = unplanned + record(runtime, request.business_day, &report).await?;
     lease.check()?;
     Ok(StageOutcome {
         count_in: planned,
@@ -45,9 +46,20 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     })
 }
 
-/// Moves approved settlements into the outbox: the reference is committed before the first attempt.
-async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> PipelineResult<i64> {
-    let mut count = 0;
+/// What became of an approved settlement.
+enum Planned {
+    Yes,
+    /// It is held, or no longer approved for what it says now.
+    Not,
+    NoConnector {
+        opened: bool,
+    },
+}
+
+/// Moves approved settlements into the outbox: the reference is committed before the first attempt. Gives
+/// their number and that of exceptions opened.
+async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> PipelineResult<(i64, i64)> {
+    let (mut count, mut exceptions) = (0, 0);
     let approved: Vec<i64> = {
         let mut tx = runtime.store.read().await?;
         let all = tx.settlements().await?;
@@ -56,26 +68,28 @@ async fn plan(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> Pipe
     for id in approved {
         lease.check()?;
         let mut tx = runtime.store.begin().await?;
-        if plan_one(runtime, &mut tx, id, business_day).await? {
-            count += 1;
+        match plan_one(runtime, &mut tx, id, business_day).await? {
+            Planned::Yes => count += 1,
+            Planned::NoConnector { opened } => exceptions += i64::from(opened),
+            Planned::Not => {}
         }
         lease.commit(tx).await?;
     }
     fault_point("memo:planned");
-    Ok(count)
+    Ok((count, exceptions))
 }
 
 /// Starts sending one settlement, if it is still approved for what it says now and nothing holds it.
-async fn plan_one(runtime: &Runtime, tx: &mut Tx, id: i64, business_day: NaiveDate) -> PipelineResult<bool> {
+async fn plan_one(runtime: &Runtime, tx: &mut Tx, id: i64, business_day: NaiveDate) -> PipelineResult<Planned> {
     let now = runtime.clock.now();
     // From here to the commit nobody revises or rejects it.
-    let Some(settlement) = tx.lock_settlement(id).await?.filter(|s| s.state == "approved") else { return Ok(false) };
+    let Some(settlement) = tx.lock_settlement(id).await?.filter(|s| s.state == "approved") else { return Ok(Planned::Not) };
     if !approve::holding(tx, &settlement).await?.is_empty() {
-        return Ok(false);
+        return Ok(Planned::Not);
     }
     // What was enough for this one alone may not be for all that is open by now (case 32).
     if approve::settle_standing(runtime, tx, &settlement, now).await?.state != "approved" {
-        return Ok(false);
+        return Ok(Planned::Not);
     }
     let Some(connector) = catalog::push_connector(&runtime.workspace, settlement.connector.as_deref()) else {
         let new = NewException {
@@ -88,8 +102,8 @@ async fn plan_one(runtime: &Runtime, tx: &mut Tx, id: i64, business_day: NaiveDa
             dedupe_key: format!("push:{}", settlement.id),
             ..NewException::default()
         };
-        tx.open_exception(&new, business_day, now).await?;
-        return Ok(false);
+        let opened = tx.open_exception(&new, business_day, now).await?;
+        return Ok(Planned::NoConnector { opened });
     };
     let memo = request_of(runtime, tx, &settlement, business_day).await?;
     let row = MemoOutboxRow {
@@ -108,7 +122,7 @@ async fn plan_one(runtime: &Runtime, tx: &mut Tx, id: i64, business_day: NaiveDa
     tx.move_settlement(&settlement, "sending", None, None, now).await?;
     let detail = serde_json::json!({ "reference": settlement.reference, "fingerprint": settlement.fingerprint });
     tx.audit(now, "daemon", "settlement push", &format!("settlement {}", settlement.id), "done", &detail).await?;
-    Ok(true)
+    Ok(Planned::Yes)
 }
 
 /// Hands a settlement that the other system refused to the outbox again, in the name of a user; the
@@ -189,20 +203,37 @@ async fn request_of(
 
 async fn deliver(runtime: &Runtime, business_day: NaiveDate, lease: &Lease) -> PipelineResult<PushReport> {
     let mut drivers: BTreeMap<String, Driver> = BTreeMap::new();
+    let mut broken: BTreeMap<String, Problem> = BTreeMap::new();
     for connector in &runtime.workspace.connectors {
         if connector.push.contains_key(CREDIT_MEMO) {
-            drivers.insert(connector.name.clone(), Driver::open(connector, &runtime.workspace.dir)?);
+            match Driver::open(connector, &runtime.workspace.dir) {
+                Ok(driver) => {
+                    drivers.insert(connector.name.clone(), driver);
+                }
+                // Its memos wait; those of the others go.
+                Err(problem) => {
+                    tracing::error!(connector = %connector.name, "{problem}");
+                    broken.insert(connector.name.clone(), problem);
+                }
+            }
         }
     }
     let ports: BTreeMap<String, DriverPort<'_>> =
         drivers.iter().filter_map(|(name, driver)| Some((name.clone(), DriverPort::new(driver, CREDIT_MEMO)?))).collect();
     let rows = Rows { runtime, lease, business_day };
     let push = ErpPush { rows: &rows, ports: &ports, pauses: PushPauses::default() };
-    push.until(&runtime.clock, Duration::minutes(5)).await.map_err(|error| match error {
+    let fault = |error| match error {
         RowsError::Store(error) => error.into(),
         RowsError::LeaseLost => PipelineError::LeaseLost,
         RowsError::Unreadable(why) => PipelineError::Internal(why),
-    })
+    };
+    let mut report = push.until(&runtime.clock, Duration::minutes(5)).await.map_err(fault)?;
+    for row in rows.open().await.map_err(fault)? {
+        if let Some(problem) = broken.get(&row.connector) {
+            report.problems.insert(row.settlement_id, problem.clone());
+        }
+    }
+    Ok(report)
 }
 
 /// What a person has to look at becomes an exception; what is confirmed clears its own.

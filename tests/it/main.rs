@@ -36,6 +36,7 @@ mod store;
 mod support;
 mod tidy;
 mod tryton;
+mod unreadable_feed;
 #[allow(dead_code)]
 #[path = "../../benches/nightly/workload.rs"]
 mod workload;
