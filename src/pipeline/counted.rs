@@ -16,6 +16,31 @@ use std::sync::Arc;
 /// Term, accumulation period and part, with the lines that count.
 pub type CountedByKey = BTreeMap<(i64, String, Period, i64), Vec<CountedLine>>;
 
+/// One agreement's versions with the master data that decides what counts under them: read and prepared
+/// once for any number of partners.
+pub struct Lens {
+    master: Arc<MasterData>,
+    matcher: Matcher,
+}
+
+impl Lens {
+    /// By master data that is at hand.
+    pub fn new(runtime: &Runtime, versions: &[AgreementVersion], master: &Arc<MasterData>) -> Self {
+        Self { master: master.clone(), matcher: Matcher::new(versions, master.clone(), runtime.settings.calendar) }
+    }
+
+    /// Every line of a partner that counts under the agreement up to `cutoff`, by key.
+    pub async fn lines(&self, tx: &mut Tx, partner_id: i64, cutoff: Option<NaiveDate>) -> PipelineResult<CountedByKey> {
+        lines_by(tx, self, partner_id, cutoff).await
+    }
+}
+
+/// What was sold by a day, of lines counted without a limit.
+pub fn until(counted: &CountedByKey, cutoff: NaiveDate) -> CountedByKey {
+    let kept = |lines: &Vec<CountedLine>| lines.iter().filter(|l| l.bucket <= cutoff).cloned().collect::<Vec<_>>();
+    counted.iter().map(|(key, lines)| (key.clone(), kept(lines))).filter(|(_, lines)| !lines.is_empty()).collect()
+}
+
 /// Every line of a partner that counts under one agreement up to `cutoff`, by key.
 pub async fn lines(
     runtime: &Runtime,
@@ -37,7 +62,11 @@ pub async fn with_master(
     cutoff: Option<NaiveDate>,
     master: &Arc<MasterData>,
 ) -> PipelineResult<CountedByKey> {
-    let matcher = Matcher::new(versions, master.clone(), runtime.settings.calendar);
+    Lens::new(runtime, versions, master).lines(tx, partner_id, cutoff).await
+}
+
+async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<NaiveDate>) -> PipelineResult<CountedByKey> {
+    let Lens { master, matcher } = lens;
     // Documents of partners that were merged into this one may count for it.
     let mut sources: BTreeSet<i64> = BTreeSet::from([partner_id]);
     for partner in master.partners() {

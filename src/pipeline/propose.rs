@@ -7,13 +7,14 @@
 //! settlement of a period that an amendment took away is withdrawn, and what it would have paid is
 //! proposed in the periods that are there now.
 
+use super::counted::Lens;
 use super::figures::{self, KeyFigure};
 use super::run::{Lease, RunRequest};
 use super::settled::{self, Key, Settled, key_of};
 use super::stages::StageOutcome;
 use super::{PipelineError, PipelineResult, Runtime, accrue, approve, snapshot};
 use crate::core::accrual::TooLarge;
-use crate::core::agreement::AgreementVersion;
+use crate::core::agreement::{AgreementVersion, PayoutMethod};
 use crate::core::master_data::MasterData;
 use crate::core::matching::{term_calendar, whole_validity};
 use crate::core::number::Micros;
@@ -23,6 +24,7 @@ use crate::core::settlement::{self, Due, SettlementIdentity};
 use crate::store::{AccumulatorRow, SettlementPart, SettlementRow, Tx};
 use chrono::{Days, NaiveDate};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// What to propose, for whom and when.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,7 @@ pub async fn propose(runtime: &Runtime, order: &Order<'_>) -> PipelineResult<Sta
     let versions = tx.active_agreements().await?;
     let codes = accrue::codes(&mut tx).await?;
     let merges = tx.merges().await?;
+    let master = Arc::new(tx.master_data().await?);
     let with_settlements: BTreeSet<String> = tx.settlements().await?.into_iter().map(|s| s.agreement).collect();
     tx.rollback().await?;
     let mut counts = Counts::default();
@@ -72,7 +75,7 @@ pub async fn propose(runtime: &Runtime, order: &Order<'_>) -> PipelineResult<Sta
             lease.check()?;
         }
         let mut tx = runtime.store.begin().await?;
-        let shelf = Shelf { runtime, order, versions: &versions, codes: &codes, merges: merges.as_ref() };
+        let shelf = Shelf { runtime, order, versions: &versions, codes: &codes, merges: merges.as_ref(), master: &master };
         match shelf.propose(&mut tx, agreement, &mut counts).await {
             Ok(()) => {}
             // Accrue has told it; what stands of this agreement stays as it is, the others go on.
@@ -133,6 +136,7 @@ struct Shelf<'a> {
     versions: &'a [AgreementVersion],
     codes: &'a HashMap<i64, String>,
     merges: Option<&'a MasterData>,
+    master: &'a Arc<MasterData>,
 }
 
 impl Shelf<'_> {
@@ -142,7 +146,11 @@ impl Shelf<'_> {
         let known = tx.lock_settlements(agreement).await?;
         let day = self.order.business_day;
         let horizon = known.iter().map(|s| s.period_to).max().unwrap_or(day).max(day);
-        let periods = periods(self.versions, self.runtime, day, horizon);
+        let mut periods = periods(self.versions, self.runtime, day, horizon);
+        if newest.settlement.method == PayoutMethod::AccrueOnly {
+            // Nothing ever leaves the house, so there is nothing to approve.
+            (periods.all, periods.due) = (Vec::new(), 0);
+        }
         let sums = tx.accumulators_of_agreement(agreement).await?;
         let mut payees: BTreeMap<String, Vec<AccumulatorRow>> = BTreeMap::new();
         for row in sums {
@@ -169,8 +177,10 @@ impl Shelf<'_> {
         }
         let shared: Vec<AccumulatorRow> =
             if figures::together(self.versions) { payees.values().flatten().cloned().collect() } else { Vec::new() };
+        let lens = Lens::new(self.runtime, self.versions, self.master);
         for (payee, rows) in payees {
             counts.payees += 1;
+            let mut source = snapshot::Source::new(self.runtime, self.versions, &lens, self.codes);
             let case = Case {
                 runtime: self.runtime,
                 versions: self.versions,
@@ -182,7 +192,7 @@ impl Shelf<'_> {
             };
             let own: Vec<&SettlementRow> = known.iter().filter(|s| s.payee == payee).collect();
             let rows = if shared.is_empty() { &rows } else { &shared };
-            for done in case.periods(tx, &periods, &own, rows, &settled).await? {
+            for done in case.periods(tx, &periods, &own, rows, &settled, &mut source).await? {
                 match done {
                     Done::Proposed => counts.proposed += 1,
                     Done::Revised => counts.revised += 1,
@@ -231,6 +241,7 @@ impl Case<'_> {
         known: &[&SettlementRow],
         rows: &[AccumulatorRow],
         settled: &Settled,
+        source: &mut snapshot::Source<'_>,
     ) -> PipelineResult<Vec<Done>> {
         let mut done = Vec::new();
         // What earlier periods of this pass are about to pay counts as paid for later ones.
@@ -272,10 +283,10 @@ impl Case<'_> {
             let earned = earned.ok_or_else(|| figures::too_large(&self.newest.id, "in all", *period, TooLarge))?;
             let due = settlement::due(earned, paid.values().copied().sum(), self.newest.settlement.minimum);
             let outcome = match open {
-                Some(open) => self.revise(tx, open, *period, due, &parts, &figures).await?,
+                Some(open) => self.revise(tx, open, *period, due, &parts, &figures, source).await?,
                 None => {
                     let number = newest.map_or(1, |s| s.number + 1);
-                    self.create(tx, *period, number, due, &parts, &figures).await?
+                    self.create(tx, *period, number, due, &parts, &figures, source).await?
                 }
             };
             let rejected = open.is_some_and(|o| o.state == "rejected") && matches!(outcome, Done::Same);
@@ -318,9 +329,10 @@ impl Case<'_> {
         due: Due,
         parts: &[SettlementPart],
         figures: &[KeyFigure],
+        source: &mut snapshot::Source<'_>,
     ) -> PipelineResult<(SettlementRow, String)> {
         let amount = due.amount;
-        let lines = snapshot::lines(self.runtime, tx, self.versions, figures, period.to, |id| self.belongs(id)).await?;
+        let lines = source.lines(tx, figures, period.to, |id| self.belongs(id)).await?;
         let reference = settlement::reference(&SettlementIdentity {
             company: &self.runtime.settings.company,
             agreement: &self.newest.id,
@@ -364,12 +376,13 @@ impl Case<'_> {
         due: Due,
         parts: &[SettlementPart],
         figures: &[KeyFigure],
+        source: &mut snapshot::Source<'_>,
     ) -> PipelineResult<Done> {
         // A first settlement that pays nothing shows what is carried; a further one would only repeat it.
         if !due.pays() && (number > 1 || due.carried_forward.is_zero()) {
             return Ok(Done::Same);
         }
-        let (row, text) = self.row(tx, period, number, due, parts, figures).await?;
+        let (row, text) = self.row(tx, period, number, due, parts, figures, source).await?;
         let now = self.runtime.clock.now();
         let payable = row.state == "proposed";
         let id = tx.add_settlement(&row, parts_if(payable, parts), &text, now).await?;
@@ -388,8 +401,9 @@ impl Case<'_> {
         due: Due,
         parts: &[SettlementPart],
         figures: &[KeyFigure],
+        source: &mut snapshot::Source<'_>,
     ) -> PipelineResult<Done> {
-        let (mut row, text) = self.row(tx, period, open.number, due, parts, figures).await?;
+        let (mut row, text) = self.row(tx, period, open.number, due, parts, figures, source).await?;
         row.id = open.id;
         row.reference.clone_from(&open.reference);
         let payable = row.state == "proposed";
