@@ -81,7 +81,7 @@ pub async fn failed_feeds(tx: &mut Tx) -> PipelineResult<Vec<String>> {
 async fn forget_feeds(runtime: &Runtime) -> PipelineResult<()> {
     let mut known: Vec<String> = Vec::new();
     for connector in &runtime.workspace.connectors {
-        known.push(feed_key(&connector.name, "*"));
+        known.push(feed_key(&connector.name, EVERY));
         known.extend(connector.feeds.keys().map(|feed| feed_key(&connector.name, feed)));
     }
     let mut tx = runtime.store.begin().await?;
