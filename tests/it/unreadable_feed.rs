@@ -138,7 +138,7 @@ fn a_connector_that_was_mended_holds_nothing_any_more() {
     let broken = "driver = \"json-rpc\"\nversion = 1\nbase_url = \"ftp://erp.example\"\n[feeds.tables]\n\
                   mapping = \"canonical-lines\"\nmethod = \"line.list\"\nparams = [\"{after}\"]\nafter = [\"id\", \">\", \"{last}\"]\n";
     workspace.write("connectors/shop.toml", broken);
-    workspace.run(["run", "--business-day", "2026-03-30"]).expect_code(1);
+    workspace.run(["run", "--business-day", "2026-03-30"]).expect_code(3);
     assert_eq!(codes(&workspace), ["feed-failed"]);
     workspace.write("connectors/shop.toml", connector("canonical-lines"));
     workspace.write("tables/empty.csv", "document_type,document_number,line_number,document_date,partner,net_amount,currency\n");
