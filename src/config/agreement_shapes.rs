@@ -207,7 +207,7 @@ const fn payment_words() -> Kind {
 /// A volume term.
 pub static VOLUME: Shape = Shape::new(
     "a volume term",
-    "Any measure over the accumulation period picks the tier; any measure is the base.",
+    "Any measure over the accumulation period picks the tier; any measure is the base. A credit note counts no document and takes none away.",
     &[
         Key::new("qualifier", word_kind!(Measure), "measure that picks the tier").default("net-amount"),
         Key::new(

@@ -52,6 +52,13 @@ pub struct Document<'a> {
     pub lines: &'a [Line],
 }
 
+impl Document<'_> {
+    /// What it is in a number of documents: a credit note is not a further purchase.
+    fn weight(&self) -> i64 {
+        i64::from(self.document_type != DocumentType::CreditNote)
+    }
+}
+
 /// Agreements and master data, ready to take lines. Shared by workers: it never changes.
 pub struct Matcher {
     agreements: Vec<Agreement>,
@@ -215,7 +222,7 @@ impl Matcher {
         for part in &mut found {
             // A document counts once per figure even when its lines lie in several months.
             if part.cell.facet == facet::MAIN {
-                part.sums.documents = i64::from(previous != Some(part.cell.key));
+                part.sums.documents = if previous == Some(part.cell.key) { 0 } else { document.weight() };
                 previous = Some(part.cell.key);
             }
             out.add(part.cell, &part.sums, sign);
@@ -231,7 +238,7 @@ impl Matcher {
             if let Ok(counted) = result {
                 let Cell { key, facet, bucket, version } = counted.cell(number, placed, version, term);
                 let first = |c: &Contribution| c.key == key && c.facet == facet;
-                let documents = i64::from(!list.iter().any(|(_, c)| first(c)));
+                let documents = if list.iter().any(|(_, c)| first(c)) { 0 } else { document.weight() };
                 let (sums, sides) = (counted.sums(documents), counted.measured.sides);
                 list.push((line.id, Contribution { key, facet, bucket, version, sums, sides }));
             }

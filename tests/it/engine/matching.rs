@@ -112,8 +112,8 @@ fn a_document_counts_once_however_many_lines_and_months_it_has() {
     let world = World::new(vec![version]);
     let documents = [Doc::invoice(1, "I", "2026-03-02", &["100", "100"]), Doc::invoice(2, "I", "2026-04-02", &["100", "100"])];
     assert_eq!(world.earned(&documents), "4.00");
-    // One credit note whose lines go back to two months is the third document.
-    let mut back = Doc::credit(3, "C", "2026-05-02", &["-50", "-50"]).refers_to("2026-03-02");
+    // One invoice whose lines take back from two months is the third document.
+    let mut back = Doc::invoice(3, "C", "2026-05-02", &["-50", "-50"]).refers_to("2026-03-02");
     back.lines[1].original = documents[1].lines.first().map(|l| rebated::core::line::Original {
         document_id: l.document_id,
         document_date: l.document_date,
@@ -209,4 +209,18 @@ fn a_return_takes_back_from_the_invoice_that_earned_it() {
     let back = Doc::credit(2, "C", "2026-04-02", &["-60"]).refers_to("2026-03-02");
     assert_eq!(world.earned_by_period(std::slice::from_ref(&sale)), ["15.00"]);
     assert_eq!(world.earned_by_period(&[sale, back]), ["0.00"]);
+}
+
+#[test]
+fn a_credit_note_is_no_further_document_and_takes_none_away() {
+    let rule = Volume { qualifier: Measure::DocumentCount, ..volume(rate_tiers(&[("1", "1%"), ("2", "5%")])) };
+    let world = World::new(vec![agreement(rule)]);
+    let first = Doc::invoice(1, "I1", "2026-03-02", &["1000"]);
+    let back = Doc::credit(2, "C1", "2026-03-03", &["-1000"]).refers_to("2026-03-02");
+    let second = Doc::invoice(3, "I2", "2026-03-04", &["500"]);
+    // 1,000.00 and its full return are one document, and nothing is left of it.
+    assert_eq!(world.earned(&[first.clone(), back.clone()]), "0.00");
+    assert_eq!(world.earned(&[back.clone(), second.clone()]), "0.00");
+    // Two invoices: 500.00 x 5 %.
+    assert_eq!(world.earned(&[first, back, second]), "25.00");
 }
