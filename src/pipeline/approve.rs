@@ -1,7 +1,7 @@
 //! Approvals: for this content, by somebody else, as many as the sum asks for (case 32).
 
 use super::{PipelineResult, Runtime};
-use crate::core::agreement::QualifierScope;
+use crate::core::agreement::{Exchange, QualifierScope};
 use crate::core::approval::{self, Approvable, ApprovalPolicy, Bar, Decision, GivenApproval, Refusal};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
@@ -85,12 +85,17 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) async fn read(runtime: &Runtime, tx: &mut Tx, settlement: &SettlementRow) -> PipelineResult<Self> {
         let (mut sum, mut why) = (Some(Micros::ZERO), None);
+        let known = tx.agreements().await?.into_iter();
+        let own: Vec<_> = known.filter(|row| row.state == "active" && row.body.id == settlement.agreement).collect();
+        // The kind of rate by which the agreement's figures are converted as well.
+        let newest = own.iter().max_by_key(|row| row.body.version);
+        let rate_type = newest.map_or_else(|| Exchange::default().rate_type, |row| row.body.exchange.rate_type.clone());
         for other in tx.settlements_of(&settlement.agreement, &settlement.payee).await? {
             let same_period = (other.period_from, other.period_to) == (settlement.period_from, settlement.period_to);
             if !same_period || matches!(other.state.as_str(), "rejected" | "withdrawn") {
                 continue;
             }
-            match in_company_currency(runtime, tx, &other).await? {
+            match in_company_currency(runtime, tx, &other, &rate_type).await? {
                 Ok(amount) => sum = sum.map(|sum| sum + amount),
                 Err(reason) => (sum, why) = (None, Some(reason)),
             }
@@ -98,11 +103,7 @@ impl Facts {
         let config = &runtime.workspace.config.approval;
         // Who prepared it, who entered a version it rests on, and whom trusted files count as.
         let mut barred = vec![(settlement.maker.clone(), Bar::Prepared)];
-        for row in tx.agreements().await? {
-            if row.body.id == settlement.agreement && row.state == "active" {
-                barred.push((row.entered_by, Bar::EnteredVersion));
-            }
-        }
+        barred.extend(own.into_iter().map(|row| (row.entered_by, Bar::EnteredVersion)));
         barred.push((config.file_author.clone(), Bar::StandsForFiles));
         let approvals = tx.approvals(settlement.id).await?.into_iter().filter(|a| a.void_reason.is_none());
         Ok(Self {
@@ -158,6 +159,7 @@ async fn in_company_currency(
     runtime: &Runtime,
     tx: &mut Tx,
     settlement: &SettlementRow,
+    rate_type: &str,
 ) -> PipelineResult<Result<Micros, String>> {
     let company = runtime.settings.currency;
     if settlement.currency == company.code() {
@@ -168,14 +170,14 @@ async fn in_company_currency(
         Some(from) => {
             let master = tx.master_data().await?;
             master
-                .rate_series("spot", from, company)
+                .rate_series(rate_type, from, company)
                 .and_then(|series| crate::core::master_data::rate_on(&series, day, OLDEST_RATE_DAYS))
         }
         None => None,
     };
     Ok(rate.map(|rate| settlement.amount().times(rate).to_micros()).ok_or_else(|| {
         format!(
-            "there is no spot rate from {} to {company} of the {OLDEST_RATE_DAYS} days before {day}, so that the sum counts as large",
+            "there is no {rate_type} rate from {} to {company} of the {OLDEST_RATE_DAYS} days before {day}, so that the sum counts as large",
             settlement.currency
         )
     }))
