@@ -89,6 +89,7 @@ scenarios! {
     amendment_moves_settlement_periods = "amendment-moves-settlement-periods",
     approval_of_what_was_seen = "approval-of-what-was-seen",
     merge_after_settlement = "merge-after-settlement",
+    merged_into_a_paid_period = "merged-into-a-paid-period",
     amendment_with_another_measure = "amendment-with-another-measure",
     clearing_after_close = "clearing-after-close",
     joint_tier_held = "joint-tier-held",
