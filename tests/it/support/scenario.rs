@@ -249,6 +249,7 @@ impl Stage {
             let expected: Vec<Row> = expected.iter().map(|row| self.filled_row(row)).collect();
             rows::compare_in_order(&expected, &news).unwrap_or_else(|e| self.fail(&e));
         } else if let Some(pattern) = &step.expect_files {
+            let pattern = &self.filled(pattern);
             let found = self.files(pattern);
             assert!(found.len() == step.count.unwrap_or(1), "{}: {}: {pattern}: found {found:?}", self.name, self.at);
             let all: String = found.iter().map(|f| std::fs::read_to_string(f).unwrap_or_default()).collect();
