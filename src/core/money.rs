@@ -49,18 +49,3 @@ impl<'de> Deserialize<'de> for Currency {
         Self::parse(&code).ok_or_else(|| serde::de::Error::custom(format!("`{code}` is not an ISO 4217 currency code")))
     }
 }
-
-/// An exact amount with its currency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Money {
-    /// The amount.
-    pub amount: Micros,
-    /// Its currency.
-    pub currency: Currency,
-}
-
-impl fmt::Display for Money {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.currency.amount_text(self.amount), self.currency)
-    }
-}

@@ -291,10 +291,4 @@ impl Tx {
         on!(self, c => sqlx::query("UPDATE document SET gone_on = $2 WHERE id = $1").bind(id).bind(on_day).execute(c).await?.rows_affected());
         Ok(())
     }
-
-    /// Whether anything is stored at all: lets a first load skip the search for known documents.
-    pub async fn has_documents(&mut self) -> StoreResult<bool> {
-        let found: Option<i64> = on!(self, c => sqlx::query_scalar("SELECT id FROM document LIMIT 1").fetch_optional(c).await?);
-        Ok(found.is_some())
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::bulk::Rows;
 use super::pairs::of_pairs;
-use super::{StoreResult, Tx, corrupt, from_row, on};
+use super::{StoreResult, Tx, corrupt, from_row, on, whole};
 use crate::core::number::{Fine, Micros};
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -95,15 +95,6 @@ pub struct EntryRow {
     pub entry: NewEntry,
     /// Business day on which it was booked.
     pub business_day: NaiveDate,
-}
-
-/// What one key holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyTotals {
-    /// Booked so far (without settlements and write-offs).
-    pub booked: Micros,
-    /// Settled so far: paid or being paid.
-    pub settled: Micros,
 }
 
 /// What the ledger holds for one key and month.
@@ -260,18 +251,6 @@ impl RawEntry {
 }
 
 impl Tx {
-    /// Newest earned figures of one agreement and partner, as of a business day.
-    pub async fn earned_figures(&mut self, partner_id: i64, agreement: &str, as_of: NaiveDate) -> StoreResult<Vec<EarnedRow>> {
-        let rows: Vec<RawEarned> = on!(self, c => sqlx::query_as(
-            "SELECT id, partner_id, agreement, version, term, period_from, period_to, part, currency, business_day, qualifier_u, base_u, tier, unrounded, earned_u, free_goods_u
-             FROM earned_figure e WHERE partner_id = $1 AND agreement = $2 AND business_day <= $3 AND id = (
-                 SELECT MAX(id) FROM earned_figure x WHERE x.partner_id = e.partner_id AND x.agreement = e.agreement AND x.term = e.term
-                    AND x.period_from = e.period_from AND x.period_to = e.period_to AND x.part = e.part AND x.business_day <= $3)
-             ORDER BY term, period_from, period_to, part")
-            .bind(partner_id).bind(agreement).bind(as_of).fetch_all(c).await?);
-        rows.into_iter().map(RawEarned::into_row).collect()
-    }
-
     /// Newest earned figures of everything, as of a business day.
     pub async fn all_earned_figures(&mut self, as_of: NaiveDate) -> StoreResult<Vec<EarnedRow>> {
         let rows: Vec<RawEarned> = on!(self, c => sqlx::query_as(
@@ -318,6 +297,7 @@ impl Tx {
             figures.len(),
         );
         for (id, f) in (first..).zip(figures) {
+            whole("an earned figure", f.earned, &f.currency)?;
             rows.push([
                 id.into(),
                 f.partner_id.into(),
@@ -344,7 +324,8 @@ impl Tx {
     /// Appends ledger entries.
     ///
     /// # Errors
-    /// [`super::StoreError::Changed`] when one would go into a closed month: it was closed after its entry was reckoned.
+    /// [`super::StoreError::Changed`] when one would go into a closed month: it was closed after its entry was reckoned;
+    /// [`super::StoreError::TooFine`] for an amount that is no whole number of minor units.
     pub async fn append_entries(
         &mut self,
         entries: &[NewEntry],
@@ -383,6 +364,7 @@ impl Tx {
             entries.len(),
         );
         for (id, e) in (first..).zip(entries) {
+            whole("a ledger entry", e.amount, &e.currency)?;
             rows.push([
                 id.into(),
                 e.partner_id.into(),

@@ -38,7 +38,7 @@ pub use audit::AuditRow;
 pub use baseline::{BaselineKind, StandingBaseline};
 pub use document::{DocumentHead, DocumentRow, Identity};
 pub use exception::{ExceptionFilter, ExceptionRow, NewException};
-pub use ledger::{BookedRow, EarnedRow, EntryRow, KeyTotals, NewEarned, NewEntry};
+pub use ledger::{BookedRow, EarnedRow, EntryRow, NewEarned, NewEntry};
 pub use line::{NewLine, PendingRow};
 pub use mail::MailRow;
 pub use master::{MasterChange, PartnerHead};
@@ -51,6 +51,8 @@ pub use statement::StatementRow;
 pub use stored_document::StoredDocument;
 pub use user::UserRow;
 
+use crate::core::money::Currency;
+use crate::core::number::Micros;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
@@ -100,6 +102,16 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
+    /// An amount for a place that holds whole minor units of its currency (case 33): refused, never rounded.
+    #[error("{amount} {currency} is finer than the smallest unit of {currency} and cannot be stored as {what}")]
+    TooFine {
+        /// Which noun.
+        what: &'static str,
+        /// The amount.
+        amount: Micros,
+        /// Its currency.
+        currency: String,
+    },
     /// Files around the database.
     #[error("{what}: {source}")]
     Io {
@@ -112,6 +124,12 @@ pub enum StoreError {
 
 /// Result of the store.
 pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Refuses an amount that is no whole number of its currency's minor units.
+fn whole(what: &'static str, amount: Micros, currency: &str) -> StoreResult<()> {
+    let fits = amount.fits_digits(Currency::parse(currency).map_or(2, Currency::minor_digits));
+    if fits { Ok(()) } else { Err(StoreError::TooFine { what, amount, currency: currency.to_owned() }) }
+}
 
 /// An open database.
 #[derive(Clone, Debug)]

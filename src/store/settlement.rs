@@ -1,6 +1,6 @@
 //! Settlements, what was shown for approval, and approvals. Money leaves by these rows only.
 
-use super::{StoreError, StoreResult, Tx, from_row, on, shown_if};
+use super::{StoreError, StoreResult, Tx, from_row, on, shown_if, whole};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -70,6 +70,11 @@ from_row!(SettlementRow {
 });
 
 impl SettlementRow {
+    fn whole(&self, parts: &[SettlementPart]) -> StoreResult<()> {
+        whole("a settlement", self.amount(), &self.currency)?;
+        whole("a balance carried forward", Micros(self.carried_forward_u), &self.currency)?;
+        parts.iter().try_for_each(|part| whole("a part of a settlement", Micros(part.amount_u), &self.currency))
+    }
     /// Amount to pay.
     pub const fn amount(&self) -> Micros {
         Micros(self.amount_u)
@@ -197,6 +202,7 @@ impl Tx {
         snapshot: &str,
         now: DateTime<Utc>,
     ) -> StoreResult<i64> {
+        s.whole(parts)?;
         let id = self.take_id("settlement").await?;
         on!(self, c => sqlx::query(
             "INSERT INTO settlement (id, agreement, payee, period_from, period_to, currency, number, reference, amount_u, carried_forward_u, state, revision, fingerprint,
@@ -221,6 +227,7 @@ impl Tx {
         snapshot: &str,
         now: DateTime<Utc>,
     ) -> StoreResult<()> {
+        s.whole(parts)?;
         let done = on!(self, c => sqlx::query(
             "UPDATE settlement SET amount_u = $2, carried_forward_u = $3, state = $4, revision = $5, fingerprint = $6, method = $7, connector = $8, maker = $9,
                     business_day = $10, reason = NULL, updated_at = $11

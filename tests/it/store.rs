@@ -182,24 +182,7 @@ async fn fill(tx: &mut Tx) -> i64 {
         earned: micros("12.34"),
     };
     tx.append_earned(&[earned], day("2026-03-31"), None).await.unwrap();
-    let entry = NewEntry {
-        partner_id: 1,
-        agreement: "A".into(),
-        version: 1,
-        term: "t".into(),
-        period_from: day("2026-01-01"),
-        period_to: day("2026-12-31"),
-        part: 0,
-        accounting_month: day("2026-03-01"),
-        for_month: day("2026-03-01"),
-        kind: "base".into(),
-        amount: micros("12.34"),
-        currency: "USD".into(),
-        settlement_id: None,
-        seq: 1,
-        reason: "new lines".into(),
-    };
-    tx.append_entries(&[entry], day("2026-03-31"), None, now()).await.unwrap();
+    tx.append_entries(&[entry("12.34")], day("2026-03-31"), None, now()).await.unwrap();
     let part = SettlementPart {
         partner_id: 1,
         term: "t".into(),
@@ -213,6 +196,27 @@ async fn fill(tx: &mut Tx) -> i64 {
         tx.audit(now(), "anna", action, "subject", "done", &serde_json::json!({ "why": "Prüfung" })).await.unwrap();
     }
     id
+}
+
+/// An entry of a ledger.
+fn entry(amount: &str) -> NewEntry {
+    NewEntry {
+        partner_id: 1,
+        agreement: "A".into(),
+        version: 1,
+        term: "t".into(),
+        period_from: day("2026-01-01"),
+        period_to: day("2026-12-31"),
+        part: 0,
+        accounting_month: day("2026-03-01"),
+        for_month: day("2026-03-01"),
+        kind: "base".into(),
+        amount: micros(amount),
+        currency: "USD".into(),
+        settlement_id: None,
+        seq: 1,
+        reason: "new lines".into(),
+    }
 }
 
 // ---------------------------------------------------------------------------------------------

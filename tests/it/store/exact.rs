@@ -59,6 +59,24 @@ fn case_33_what_is_no_amount_or_too_fine_for_its_currency_is_refused_and_not_rou
 }
 
 #[tokio::test]
+async fn case_33_nothing_finer_than_a_cent_gets_into_the_ledger_or_a_settlement() {
+    for open in both().await {
+        let mut tx = open.store.begin().await.unwrap();
+        let day = day("2026-03-31");
+        for (amount, currency) in [("1.2345", "USD"), ("-0.001", "EUR"), ("1.5", "JPY")] {
+            let wrong = NewEntry { currency: currency.into(), ..entry(amount) };
+            let refused = tx.append_entries(&[entry("1.23"), wrong], day, None, now()).await;
+            assert!(matches!(refused, Err(StoreError::TooFine { .. })), "{amount} {currency}: {refused:?}");
+            let wrong = SettlementRow { currency: currency.into(), amount_u: micros(amount).0, ..settlement() };
+            let refused = tx.add_settlement(&wrong, &[], "{}", now()).await;
+            assert!(matches!(refused, Err(StoreError::TooFine { .. })), "{amount} {currency}: {refused:?}");
+        }
+        tx.append_entries(&[NewEntry { currency: "KWD".into(), ..entry("1.234") }], day, None, now()).await.unwrap();
+        assert_eq!(tx.all_entries().await.unwrap().len(), 1, "nothing half-stored");
+    }
+}
+
+#[tokio::test]
 async fn case_33_instants_are_compared_as_instants() {
     for open in both().await {
         let stored =
