@@ -150,7 +150,8 @@ impl Mapping {
                 },
                 Err(fault) => {
                     let problem = field_problem(&row_place, levels.row_path(), "rules", None, fault);
-                    let row = RowProblem { identity: self.identity(levels, context), problems: vec![problem] };
+                    let identity = self.identity(levels, context);
+                    let row = RowProblem { identity, problems: vec![problem], as_written: None };
                     return (Mapped::Problem(Box::new(row)), Vec::new());
                 }
             }
@@ -185,8 +186,9 @@ impl Mapping {
         }
         match filling.finish(self.line_rules.as_ref()) {
             Ok(draft) => (Mapped::Row(draft), trace),
-            Err(faults) => {
-                let problems = faults
+            Err(refused) => {
+                let problems = refused
+                    .faults
                     .into_iter()
                     .map(|(field, raw, fault)| {
                         let taken = taken_from.iter().find(|(target, _)| target.name() == field).map(|(_, taken)| taken);
@@ -199,7 +201,8 @@ impl Mapping {
                         field_problem(&row_place, &path, &field, raw, fault)
                     })
                     .collect();
-                (Mapped::Problem(Box::new(RowProblem { identity: self.identity(levels, context), problems })), trace)
+                let identity = self.identity(levels, context);
+                (Mapped::Problem(Box::new(RowProblem { identity, problems, as_written: refused.as_written })), trace)
             }
         }
     }

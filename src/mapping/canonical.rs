@@ -5,10 +5,11 @@
 //! built, because this is how a million lines come in. Which columns there are stands in `tables`.
 
 use crate::config::shape::nearest;
+use crate::core::line::DraftLine;
 use crate::core::master::{Draft, Table};
 use crate::core::problem::{Place, Problem, Problems};
 use crate::formats::{self, CsvOptions, Format, FormatError, Node, Record, csv};
-use crate::mapping::signs::LineRules;
+use crate::mapping::signs::{LineRules, SIGN_CONFLICT, agrees_with_itself};
 use crate::mapping::tables::{Row, with_row};
 use crate::mapping::value::{Fault, check_code, no_nul};
 use crate::mapping::{FieldProblem, Identity, RowProblem};
@@ -131,7 +132,7 @@ pub(crate) struct Filling<R: Row> {
     seen: u64,
     /// Columns that were there and held nothing.
     empty: u64,
-    faults: Vec<(String, Option<String>, Fault)>,
+    faults: Vec<FieldFault>,
 }
 
 impl<R: Row> Filling<R> {
@@ -170,7 +171,7 @@ impl<R: Row> Filling<R> {
     }
     /// The draft, or every fault of the row. A mapping's line rules set the signs first. Rules across columns are only tried on a row whose
     /// columns are all readable.
-    pub(crate) fn finish(mut self, rules: Option<&LineRules>) -> Result<Draft, Vec<(String, Option<String>, Fault)>> {
+    pub(crate) fn finish(mut self, rules: Option<&LineRules>) -> Result<Draft, Refused> {
         for (index, column) in R::COLUMNS.iter().enumerate() {
             if column.required && self.seen & (1 << index) == 0 {
                 let message = format!("there is no {}", column.name.replace('_', " "));
@@ -182,18 +183,39 @@ impl<R: Row> Filling<R> {
         {
             self.faults.push((field.to_owned(), None, fault));
         }
-        if self.faults.is_empty() {
+        let only_signs = |faults: &[FieldFault]| faults.iter().all(|(_, _, fault)| fault.code == SIGN_CONFLICT);
+        if only_signs(&self.faults) {
             let mut faults = Vec::new();
             self.row.check(self.seen, &mut faults);
-            self.faults.extend(faults.into_iter().map(|(field, fault)| (field.to_owned(), None, fault)));
+            let told = !self.faults.is_empty();
+            let new = faults.into_iter().filter(|(_, fault)| !(told && fault.code == SIGN_CONFLICT));
+            self.faults.extend(new.map(|(field, fault)| (field.to_owned(), None, fault)));
         }
         let empty = self.empty & !self.seen;
         if empty != 0 {
             let columns = R::COLUMNS.iter().enumerate().filter(|(index, _)| empty & (1 << index) != 0);
             self.row.told_empty(columns.map(|(_, column)| column.name.to_owned()).collect());
         }
-        if self.faults.is_empty() { Ok(self.row.draft()) } else { Err(self.faults) }
+        if self.faults.is_empty() {
+            return Ok(self.row.draft());
+        }
+        let released = only_signs(&self.faults).then(|| self.row.draft());
+        let as_written = match released {
+            Some(Draft::Line(line)) if agrees_with_itself(&line) => Some(line),
+            _ => None,
+        };
+        Err(Refused { faults: self.faults, as_written })
     }
+}
+
+/// A fault of a column, with the column's name and raw text.
+type FieldFault = (String, Option<String>, Fault);
+
+/// Why a row is no draft.
+pub(crate) struct Refused {
+    pub(crate) faults: Vec<FieldFault>,
+    /// See [`RowProblem::as_written`].
+    pub(crate) as_written: Option<Box<DraftLine>>,
 }
 
 /// A fault as the problem of a field.
@@ -205,7 +227,8 @@ pub(crate) fn field_problem(place: &Place, path: &str, field: &str, raw: Option<
 
 /// A problem of a whole record as the problem of a row.
 pub(crate) fn record_problem(problem: Problem) -> Box<RowProblem> {
-    Box::new(RowProblem { identity: Identity::default(), problems: vec![FieldProblem { problem, field: None, raw: None }] })
+    let problems = vec![FieldProblem { problem, field: None, raw: None }];
+    Box::new(RowProblem { problems, ..RowProblem::default() })
 }
 
 /// Tells which document a refused row belongs to, from the texts of its columns.
@@ -225,9 +248,10 @@ fn finish<R: Row>(
     place: &Place,
     get: &mut dyn FnMut(&str) -> Option<String>,
 ) -> Result<Draft, Box<RowProblem>> {
-    filling.finish(None).map_err(|faults| {
-        let problems = faults.into_iter().map(|(field, raw, fault)| field_problem(place, &field, &field, raw, fault)).collect();
-        Box::new(RowProblem { identity: identity(get), problems })
+    filling.finish(None).map_err(|refused| {
+        let problems =
+            refused.faults.into_iter().map(|(field, raw, fault)| field_problem(place, &field, &field, raw, fault)).collect();
+        Box::new(RowProblem { identity: identity(get), problems, as_written: refused.as_written })
     })
 }
 

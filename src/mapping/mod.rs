@@ -26,6 +26,7 @@ mod transform;
 pub mod trial;
 pub(crate) mod value;
 
+use crate::core::line::DraftLine;
 use crate::core::master::{Draft, Table};
 use crate::core::problem::{Place, Problem};
 use crate::formats::Format;
@@ -100,6 +101,8 @@ pub struct RowProblem {
     pub identity: Identity,
     /// Everything wrong with the row; never empty.
     pub problems: Vec<FieldProblem>,
+    /// The line as it is written, where nothing but its sign is in doubt: a person may release it (case 04).
+    pub as_written: Option<Box<DraftLine>>,
 }
 
 /// One field of a row that could not be read.

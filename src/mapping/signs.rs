@@ -27,16 +27,21 @@ pub(crate) struct LineRules {
     pub(crate) gross_includes_tax: bool,
 }
 
+/// Code of figures whose sign contradicts the other place that could give it.
+pub(crate) const SIGN_CONFLICT: &str = "sign-conflict";
+
 fn conflict(message: &str) -> Fault {
-    Fault::new("sign-conflict", message.to_owned())
-        .help("the sign must come from one place; a person decides what this document means")
+    Fault::new(SIGN_CONFLICT, message.to_owned()).help(
+        "correct it in the source; or, if a credit note really is negative, resolve with --action release (it counts as written)",
+    )
 }
 
 fn runs_against_its_document(line: &DraftLine) -> bool {
     matches!(line.line_kind, LineKind::Discount | LineKind::Comment)
 }
 
-/// Takes included tax off and sets the signs by type.
+/// Takes included tax off and sets the signs by type. After a sign conflict the line holds what it
+/// would say if its figures mean what is written, for a person to release.
 pub(crate) fn orient(line: &mut DraftLine, rules: &LineRules) -> Result<(), (&'static str, Fault)> {
     let tax = line.tax_amount;
     for (field, amount, included) in [
@@ -61,17 +66,26 @@ pub(crate) fn orient(line: &mut DraftLine, rules: &LineRules) -> Result<(), (&'s
         ("tax_amount", &mut line.tax_amount),
         ("cost_amount", &mut line.cost_amount),
     ];
+    let mut first = None;
     for (field, figure) in figures {
         let Some(value) = figure else { continue };
-        if compared && value.is_negative() {
+        if compared && value.is_negative() && first.is_none() {
             let what = field.replace('_', " ");
-            return Err((field, conflict(&format!("the mapping takes signs by type, but the {what} is negative"))));
+            first = Some((field, conflict(&format!("the mapping takes signs by type, but the {what} is negative"))));
         }
         if line.document_type == DocumentType::CreditNote {
             *figure = Some(-*value);
         }
     }
-    Ok(())
+    first.map_or(Ok(()), Err)
+}
+
+/// Whether quantity and amounts of a line point the same way: otherwise nobody can mean it as it is written.
+pub(crate) fn agrees_with_itself(line: &DraftLine) -> bool {
+    let opposite = |amount: Option<Micros>| {
+        line.quantity.zip(amount).is_some_and(|(quantity, amount)| quantity.0.signum() * amount.0.signum() < 0)
+    };
+    runs_against_its_document(line) || !(opposite(line.net_amount) || opposite(line.gross_amount))
 }
 
 /// The sign rule (case 04): a credit note does not carry positive figures, and quantity and amount

@@ -72,7 +72,7 @@ pub fn refuse(rows: &mut [Mapped]) {
             let partner = if let Draft::Partner(p) = draft { Some(p.partner.clone()) } else { None };
             let problem = FieldProblem { problem: contradiction.problem(&place), field: None, raw: None };
             let identity = Identity { partner, ..Identity::default() };
-            *row = Mapped::Problem(Box::new(RowProblem { identity, problems: vec![problem] }));
+            *row = Mapped::Problem(Box::new(RowProblem { identity, problems: vec![problem], as_written: None }));
         }
     }
 }

@@ -2,13 +2,21 @@
 //!
 //! `waive` or `confirm` says that it is known and accepted: it no longer holds settlements.
 //! `confirm-deletion` of a document that is gone from its source cancels it here. `release` of one that
-//! bears a reference of our form says that it is a sale, so that it counts. Everything else mends itself
-//! when the cause is mended.
+//! bears a reference of our form says that it is a sale, so that it counts; of a credit note with the sign
+//! of an invoice, that it means what is written (case 04). Everything else mends itself when the cause is
+//! mended.
 
-use super::{PipelineError, PipelineResult, Runtime};
+use super::intake::refused::{RELEASE, row_key, source_key, source_prefix};
+use super::intake::{Delivery, Intake};
+use super::normalize::Reader;
+use super::{PipelineError, PipelineResult, Runtime, catalog};
 use crate::core::problem::Problem;
 use crate::core::rights::{self, Action};
-use crate::store::UserRow;
+use crate::formats::FormatError;
+use crate::mapping::Mapped;
+use crate::store::{ArchiveMeta, ExceptionRow, Tx, UserRow};
+
+const SIGN_CONFLICT: &str = "sign-conflict";
 
 /// Actions and the codes they fit; an empty list fits every code.
 pub const ACTIONS: &[(&str, &[&str])] = &[
@@ -16,7 +24,7 @@ pub const ACTIONS: &[(&str, &[&str])] = &[
     ("confirm", &[]),
     ("keep", &["gone-from-source", "lines-removed", "routes-differ", "merged-partner-history"]),
     ("confirm-deletion", &["gone-from-source"]),
-    ("release", &["unknown-own-reference"]),
+    (RELEASE, &["unknown-own-reference", SIGN_CONFLICT]),
 ];
 
 /// Content of a document that a person confirmed as deleted: equal to no delivered one.
@@ -71,7 +79,16 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
         tx.supersede_lines(partner_id, document_id, document.head.version).await?;
         tx.update_document(document_id, &head).await?;
     }
-    if action == "release"
+    tx.resolve_exception(id, action, reason, &user.name, now).await?;
+    if action == RELEASE && exception.code == SIGN_CONFLICT {
+        let Some(archive) = as_written(runtime, &mut tx, &exception).await? else {
+            let why = "the row is not in the archive, or its quantity and amount have opposite signs, which nobody can mean";
+            tx.rollback().await?;
+            return Err(refuse(why.to_owned(), "correct the document in the source"));
+        };
+        take_again(runtime, &mut tx, &archive).await?;
+    }
+    if action == RELEASE
         && let Some(document_id) = exception.document_id
         && let Some(document) = tx.document_by_id(document_id).await?
     {
@@ -82,8 +99,54 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
             tx.mark_partner(partner_id, &format!("{} was released as a sale", document.identity)).await?;
         }
     }
-    tx.resolve_exception(id, action, reason, &user.name, now).await?;
     tx.audit(now, &user.name, "exception resolve", &subject, "done", &detail).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// The newest archived document with the row that an exception is about, if a person can mean the row as it
+/// is written.
+async fn as_written(runtime: &Runtime, tx: &mut Tx, exception: &ExceptionRow) -> PipelineResult<Option<ArchiveMeta>> {
+    for archive in tx.archives_with_refused_rows().await? {
+        let prefix = source_prefix(&source_key(&archive));
+        let found = rows(runtime, tx, &archive).await?.into_iter().any(|row| match row {
+            Mapped::Problem(row) => row.as_written.is_some() && row_key(&row, &prefix) == exception.dedupe_key,
+            _ => false,
+        });
+        if found {
+            return Ok(Some(archive));
+        }
+    }
+    Ok(None)
+}
+
+async fn rows(runtime: &Runtime, tx: &mut Tx, archive: &ArchiveMeta) -> PipelineResult<Vec<Mapped>> {
+    let bytes = tx.archived_bytes(archive.id).await?;
+    match Reader::open(runtime, archive)?.rows(runtime, archive, &bytes) {
+        Ok(rows) => Ok(rows),
+        // Refused as a whole: no row of it is known.
+        Err(FormatError::Refused(_)) => Ok(Vec::new()),
+        Err(FormatError::Io(source)) => Err(PipelineError::Io { what: format!("reading {}", archive.name), source }),
+    }
+}
+
+/// Reads an archived document once more, now that a person has decided. What came later stays.
+async fn take_again(runtime: &Runtime, tx: &mut Tx, archive: &ArchiveMeta) -> PipelineResult<()> {
+    let now = runtime.clock.now();
+    let rows = rows(runtime, tx, archive).await?;
+    let delivery = Delivery {
+        archive_id: archive.id,
+        source: Some(source_key(archive)),
+        imported: false,
+        replay: true,
+        compared: false,
+        source_rank: catalog::source_rank(&runtime.workspace, &archive.connector, &archive.feed),
+        business_day: now.with_timezone(&runtime.settings.timezone).date_naive(),
+        now,
+    };
+    let mut intake = Intake::start(tx, &runtime.settings, delivery).await?;
+    intake.take_all(rows).await?;
+    let (counts, _) = intake.settle().await?;
+    tx.finish_archive(archive.id, "normalized", counts, now).await?;
     Ok(())
 }

@@ -239,6 +239,14 @@ impl Tx {
         Ok(rows.into_iter().map(meta).collect())
     }
 
+    /// Archived documents with rows that could not be read, newest first.
+    pub async fn archives_with_refused_rows(&mut self) -> StoreResult<Vec<ArchiveMeta>> {
+        let rows: Vec<MetaColumns> = on!(self, c => sqlx::query_as(
+            "SELECT a.id, a.connector, a.feed, a.name, a.media_type, a.mapping, a.sha256, a.received_at, w.acknowledge_key
+             FROM archive a JOIN archive_work w ON w.archive_id = a.id WHERE w.rows_refused > 0 AND a.mapping IS NOT NULL ORDER BY a.id DESC").fetch_all(c).await?);
+        Ok(rows.into_iter().map(meta).collect())
+    }
+
     /// All archived documents that a mapping reads, oldest first.
     pub async fn archives_of_mapping(&mut self, mapping: &str) -> StoreResult<Vec<ArchiveMeta>> {
         let rows: Vec<MetaColumns> = on!(self, c => sqlx::query_as(

@@ -163,17 +163,23 @@ impl<'t> Intake<'t> {
         self.counts.rows_in += 1;
         match row {
             Mapped::Skipped { .. } => self.counts.rows_skipped += 1,
-            Mapped::Problem(problem) => self.refuse_row(&problem).await?,
-            Mapped::Row(Draft::Line(line)) => {
-                self.waiting.push(*line);
-                if self.waiting.len() >= BATCH {
-                    self.flush(false).await?;
-                }
-            }
+            Mapped::Problem(problem) => match self.released(&problem).await? {
+                Some(line) => self.take_line(line).await?,
+                None => self.refuse_row(&problem).await?,
+            },
+            Mapped::Row(Draft::Line(line)) => self.take_line(*line).await?,
             Mapped::Row(other) => {
                 self.counts.rows_out += 1;
                 self.take_master(other).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn take_line(&mut self, line: DraftLine) -> PipelineResult<()> {
+        self.waiting.push(line);
+        if self.waiting.len() >= BATCH {
+            self.flush(false).await?;
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use crate::store::{ArchiveMeta, NewException};
 
 /// Begins the keys of all rows that name their document.
 pub const ROW: &str = "row:";
+/// What a person decides who says that a row means what is written.
+pub const RELEASE: &str = "release";
 /// A row whose document type could not be read.
 const ANY_TYPE: &str = "?";
 
@@ -30,6 +32,27 @@ pub fn whole_key(archive: &ArchiveMeta) -> String {
 
 fn document_prefix(document_type: &str, number: &str) -> String {
     format!("{ROW}{document_type}:{number}:")
+}
+
+/// Begins the keys of rows of a source that do not name their document.
+pub fn source_prefix(source: &str) -> String {
+    format!("rowin:{source}:")
+}
+
+/// The key of a refused row's exception; `prefix` is that of its source.
+pub fn row_key(row: &RowProblem, prefix: &str) -> String {
+    let id = &row.identity;
+    let number = id.document_number.as_deref().unwrap_or_default();
+    let line = id.line_number.as_deref().unwrap_or_default();
+    if number.is_empty() {
+        let place = row.problems.first().and_then(|first| first.problem.place.as_ref());
+        let at = place.and_then(|p| p.line).map_or_else(String::new, |line| line.to_string());
+        let at = if at.is_empty() { place.map(ToString::to_string).unwrap_or_default() } else { at };
+        format!("{prefix}{at}")
+    } else {
+        let known = id.document_type.as_deref().filter(|word| DocumentType::from_word(word).is_some());
+        format!("{}{line}", document_prefix(known.unwrap_or(ANY_TYPE), number))
+    }
 }
 
 /// Whether an exception's key is that of a refused row of a document, of this line if one is named.
@@ -66,14 +89,7 @@ impl Intake<'_> {
                 _ => p.problem.message.clone(),
             })
             .collect();
-        let key = if number.is_empty() {
-            let at = first.problem.place.as_ref().and_then(|p| p.line).map_or_else(String::new, |line| line.to_string());
-            let at = if at.is_empty() { place.clone().unwrap_or_default() } else { at };
-            format!("{}{at}", self.source_prefix())
-        } else {
-            let known = id.document_type.as_deref().filter(|word| DocumentType::from_word(word).is_some());
-            format!("{}{line}", document_prefix(known.unwrap_or(ANY_TYPE), &number))
-        };
+        let key = row_key(row, &self.source_prefix());
         self.refused_now.insert(key.clone());
         let new = NewException {
             code: first.problem.code.clone(),
@@ -91,10 +107,18 @@ impl Intake<'_> {
         self.open(new).await
     }
 
+    /// The line of a refused row, where a person said that it means what is written (case 04).
+    pub(super) async fn released(&mut self, row: &RowProblem) -> PipelineResult<Option<DraftLine>> {
+        let Some(line) = &row.as_written else { return Ok(None) };
+        let key = row_key(row, &self.source_prefix());
+        let decided = self.tx.exception_decided(&key).await?;
+        Ok(decided.is_some_and(|(action, _)| action == RELEASE).then(|| (**line).clone()))
+    }
+
     fn source_prefix(&self) -> String {
         match &self.delivery.source {
-            Some(source) => format!("rowin:{source}:"),
-            None => format!("rowin:#{}:", self.delivery.archive_id),
+            Some(source) => source_prefix(source),
+            None => source_prefix(&format!("#{}", self.delivery.archive_id)),
         }
     }
 
