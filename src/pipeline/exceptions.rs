@@ -84,6 +84,10 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
         let Some(archive) = as_written(runtime, &mut tx, &exception).await? else {
             let why = "the row is not in the archive, or its quantity and amount have opposite signs, which nobody can mean";
             tx.rollback().await?;
+            let mut tx = runtime.store.begin().await?;
+            let detail = serde_json::json!({ "action": action, "reason": reason, "code": exception.code, "refused": why });
+            tx.audit(now, &user.name, "exception resolve", &subject, "refused", &detail).await?;
+            tx.commit().await?;
             return Err(refuse(why.to_owned(), "correct the document in the source"));
         };
         take_again(runtime, &mut tx, &archive).await?;
