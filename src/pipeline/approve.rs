@@ -87,15 +87,12 @@ impl Facts {
         let (mut sum, mut why) = (Some(Micros::ZERO), None);
         let known = tx.agreements().await?.into_iter();
         let own: Vec<_> = known.filter(|row| row.state == "active" && row.body.id == settlement.agreement).collect();
-        // The kind of rate by which the agreement's figures are converted as well.
-        let newest = own.iter().max_by_key(|row| row.body.version);
-        let rate_type = newest.map_or_else(|| Exchange::default().rate_type, |row| row.body.exchange.rate_type.clone());
         for other in tx.settlements_of(&settlement.agreement, &settlement.payee).await? {
             let same_period = (other.period_from, other.period_to) == (settlement.period_from, settlement.period_to);
             if !same_period || matches!(other.state.as_str(), "rejected" | "withdrawn") {
                 continue;
             }
-            match in_company_currency(runtime, tx, &other, &rate_type).await? {
+            match in_company_currency(runtime, tx, &other).await? {
                 Ok(amount) => sum = sum.map(|sum| sum + amount),
                 Err(reason) => (sum, why) = (None, Some(reason)),
             }
@@ -159,18 +156,21 @@ async fn in_company_currency(
     runtime: &Runtime,
     tx: &mut Tx,
     settlement: &SettlementRow,
-    rate_type: &str,
 ) -> PipelineResult<Result<Micros, String>> {
     let company = runtime.settings.currency;
     if settlement.currency == company.code() {
         return Ok(Ok(settlement.amount()));
     }
     let day = settlement.business_day;
+    // The kind of rate by which the agreement's own figures are converted.
+    let active = tx.active_agreements().await?;
+    let newest = active.iter().filter(|v| v.id == settlement.agreement).max_by_key(|v| v.version);
+    let rate_type = newest.map_or_else(|| Exchange::default().rate_type, |v| v.exchange.rate_type.clone());
     let rate = match Currency::parse(&settlement.currency) {
         Some(from) => {
             let master = tx.master_data().await?;
             master
-                .rate_series(rate_type, from, company)
+                .rate_series(&rate_type, from, company)
                 .and_then(|series| crate::core::master_data::rate_on(&series, day, OLDEST_RATE_DAYS))
         }
         None => None,
