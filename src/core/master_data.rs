@@ -361,6 +361,14 @@ impl MasterData {
         list
     }
 
+    /// Conversions that contradict the others of their item, or of all items: the shortest way counts, and
+    /// which one that is nobody should have to know.
+    pub fn disagreeing_conversions(&self) -> Vec<Conversion> {
+        let mut found: Vec<Conversion> = self.conversions.values().flat_map(|list| units::disagreeing(list)).collect();
+        found.sort_by(|a, b| (a.item_id, &a.from_unit, &a.to_unit).cmp(&(b.item_id, &b.from_unit, &b.to_unit)));
+        found
+    }
+
     /// How many `to` one `from` of the item is on a day: item-specific conversions first (also
     /// over several steps and backwards), then together with those that hold for all items.
     /// `None` is an exception, never one.

@@ -20,7 +20,8 @@ const UNCLASSIFIED: &str = "unclassified-item";
 const NO_ITEM: &str = "no-item";
 const PARENT: &str = "unknown-parent";
 const EMAIL: &str = "bad-email";
-const CODES: [&str; 5] = [UNKNOWN_NAME, UNCLASSIFIED, NO_ITEM, PARENT, EMAIL];
+const CONVERSIONS: &str = "conversions-disagree";
+const CODES: [&str; 6] = [UNKNOWN_NAME, UNCLASSIFIED, NO_ITEM, PARENT, EMAIL, CONVERSIONS];
 
 /// Looks for doubts and opens or closes their exceptions; returns how many were opened.
 pub async fn note(runtime: &Runtime, business_day: NaiveDate) -> PipelineResult<i64> {
@@ -30,6 +31,7 @@ pub async fn note(runtime: &Runtime, business_day: NaiveDate) -> PipelineResult<
     let master = Arc::new(tx.master_data().await?);
     let mut found = unknown_names(&versions, &master);
     found.extend(parents(&versions, &master));
+    found.extend(conversions(&master));
     found.extend(addresses(&mut tx).await?);
     found.extend(unclassified(&mut tx, runtime, &versions, &master).await?);
     found.extend(without_item(&mut tx, runtime, &versions, &master).await?);
@@ -174,6 +176,29 @@ fn parents(versions: &[AgreementVersion], master: &MasterData) -> Vec<NewExcepti
             help: Some("correct the parent, or import it".into()),
             partner: Some(code.to_owned()),
             dedupe_key: format!("parent:{code}:{parent}"),
+            lasting: true,
+            ..NewException::default()
+        });
+    }
+    found
+}
+
+/// Conversions by which a quantity is one thing or another, depending on the way from unit to unit.
+fn conversions(master: &MasterData) -> Vec<NewException> {
+    let mut found = Vec::new();
+    for conversion in master.disagreeing_conversions() {
+        let item = conversion.item_id.and_then(|id| master.item(id)).map(|item| &*item.code);
+        let subject = item.map_or_else(|| "units of all items".to_owned(), |code| format!("units of item {code}"));
+        let (from, to) = (&conversion.from_unit, &conversion.to_unit);
+        found.push(NewException {
+            code: CONVERSIONS.into(),
+            message: format!(
+                "one {from} is {} {to} since {}, and something else by the other conversions; the one with the fewest steps counts",
+                conversion.factor, conversion.valid_from
+            ),
+            help: Some("import the conversion that is right, with the first day on which it holds".into()),
+            dedupe_key: format!("conversions:{}:{from}:{to}:{}", item.unwrap_or_default(), conversion.factor),
+            subject,
             lasting: true,
             ..NewException::default()
         });

@@ -6,6 +6,7 @@
 use super::{Conversion, latest};
 use crate::core::number::{Exact, Factor, Micros, mul_div};
 use chrono::NaiveDate;
+use std::collections::BTreeSet;
 
 /// A quantity factor as an exact fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,13 @@ impl Ratio {
         let left = Ratio::new(self.num, other.den);
         let right = Ratio::new(other.num, self.den);
         Some(Ratio::new(left.num.checked_mul(right.num)?, left.den.checked_mul(right.den)?))
+    }
+    /// Whether a written factor is this one but for a thousandth. Past the range nobody can tell.
+    fn is_near(self, factor: Factor) -> bool {
+        let exact = self.num.checked_mul(i128::from(Factor::ONE.0));
+        let written = self.den.checked_mul(i128::from(factor.0));
+        let Some((exact, written)) = exact.zip(written) else { return true };
+        (exact - written).checked_mul(1000).is_none_or(|apart| apart.abs() <= written.abs())
     }
     /// The quantity in the other unit; half away from zero in the 16th decimal where a division
     /// does not come out even. `None` past the range.
@@ -83,6 +91,28 @@ pub(super) fn find_ratio(lists: &[&[Conversion]], from: &str, to: &str, day: Nai
     None
 }
 
+/// Conversions that say something else than those before them in the list, together, say of the same two
+/// units: by more than a thousandth, since factors are written with few decimals.
+pub(super) fn disagreeing(list: &[Conversion]) -> Vec<Conversion> {
+    let mut found: Vec<Conversion> = Vec::new();
+    // What is valid changes on these days only.
+    let days: BTreeSet<NaiveDate> = list.iter().map(|c| c.valid_from).collect();
+    for day in days.into_iter().filter(|_| list.len() > 1) {
+        let mut valid: Vec<Conversion> = Vec::new();
+        for run in list.chunk_by(|a, b| (&a.from_unit, &a.to_unit) == (&b.from_unit, &b.to_unit)) {
+            valid.extend(latest(run, day, |c| c.valid_from).cloned());
+        }
+        for (index, conversion) in valid.iter().enumerate() {
+            let known = |c: &Conversion| (&c.from_unit, &c.to_unit) == (&conversion.from_unit, &conversion.to_unit);
+            let other = find_ratio(&[&valid[..index]], &conversion.from_unit, &conversion.to_unit, day);
+            if other.is_some_and(|other| !other.is_near(conversion.factor)) && !found.iter().any(known) {
+                found.push(conversion.clone());
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +131,29 @@ mod tests {
         let day = NaiveDate::default();
         assert_eq!(find_ratio(&[&circle], "BOX", "NOWHERE", day), None);
         assert_eq!(find_ratio(&[&circle], "BOX", "EA", day), Some(Ratio::new(12, 1)), "the shortest way counts");
+    }
+
+    #[test]
+    fn conversions_that_say_two_things_of_the_same_units_are_found() {
+        let conversion = |from: &str, to: &str, factor: &str, day: &str| Conversion {
+            item_id: None,
+            from_unit: from.into(),
+            to_unit: to.into(),
+            valid_from: day.parse().expect("day"),
+            factor: Factor::parse(factor).expect("factor"),
+        };
+        let told = |mut list: Vec<Conversion>| {
+            list.sort_by(|a, b| (&a.from_unit, &a.to_unit, a.valid_from).cmp(&(&b.from_unit, &b.to_unit, b.valid_from)));
+            disagreeing(&list).into_iter().map(|c| format!("{} {}", c.from_unit, c.to_unit)).collect::<Vec<_>>()
+        };
+        let box_of_12 = || conversion("BOX", "EA", "12", "2026-01-01");
+        assert_eq!(told(vec![box_of_12(), conversion("EA", "BOX", "0.0833", "2026-01-01")]), Vec::<String>::new());
+        assert_eq!(told(vec![box_of_12(), conversion("EA", "BOX", "0.1", "2026-01-01")]), ["EA BOX"]);
+        // A third way round, and only from July on.
+        let pallets =
+            || vec![box_of_12(), conversion("PAL", "BOX", "40", "2026-01-01"), conversion("PAL", "EA", "480", "2026-01-01")];
+        assert_eq!(told(pallets()), Vec::<String>::new());
+        let july = [pallets(), vec![conversion("BOX", "EA", "10", "2026-07-01")]].concat();
+        assert_eq!(told(july), ["PAL EA"]);
     }
 }
