@@ -65,7 +65,7 @@ use std::time::Duration;
 pub enum StoreError {
     /// The database said no.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// A migration failed.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -120,6 +120,17 @@ pub enum StoreError {
         /// The failure.
         source: std::io::Error,
     },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        // Two writers that wait for each other: the server stops one of them, and nothing of its work is kept.
+        let stopped = |code: &str| matches!(code, "40P01" | "40001");
+        match error.as_database_error().and_then(|e| e.code()) {
+            Some(code) if stopped(&code) => Self::Busy,
+            _ => Self::Database(error),
+        }
+    }
 }
 
 /// Result of the store.

@@ -9,7 +9,7 @@ use crate::support::postgres::Database;
 use chrono::{DateTime, Utc};
 use rebated::pipeline::PipelineError;
 use rebated::pipeline::run::Lease;
-use rebated::store::{NewEntry, SettlementRow, Store, StoreError, Tx};
+use rebated::store::{ExceptionFilter, NewEntry, NewException, SettlementRow, Store, StoreError, Tx};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -282,4 +282,36 @@ async fn no_entry_goes_into_a_month_that_is_closed_meanwhile() {
         late.rollback().await.unwrap();
         assert_eq!(store.read().await.unwrap().all_entries().await.unwrap().len(), 1, "{url}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_writers_that_wait_for_each_other_one_is_told_to_try_again() {
+    let Some(database) = Database::fresh() else { return };
+    let store = Store::open(&database.url).await.unwrap();
+    let day = "2026-03-31".parse().unwrap();
+    let finding = |key: &str| NewException { code: "test".into(), dedupe_key: key.into(), ..NewException::default() };
+    let detail = serde_json::json!({});
+    let (mut one, mut two) = (store.begin().await.unwrap(), store.begin().await.unwrap());
+    one.audit(now(), "a", "x", "s", "done", &detail).await.unwrap();
+    two.open_exception(&finding("two"), day, now()).await.unwrap();
+    let other = tokio::spawn(async move {
+        let result = two.audit(now(), "b", "x", "s", "done", &serde_json::json!({})).await;
+        (result, two)
+    });
+    let mine = one.open_exception(&finding("one"), day, now()).await.map(|_| ());
+    // Before the other one can be waited for, the one that was stopped has to let go.
+    let (theirs, survivor) = if mine.is_ok() {
+        one.commit().await.unwrap();
+        let (theirs, two) = other.await.unwrap();
+        (theirs, two)
+    } else {
+        drop(one);
+        other.await.unwrap()
+    };
+    let busy = |result: &Result<(), StoreError>| matches!(result, Err(StoreError::Busy));
+    assert!(busy(&mine) ^ busy(&theirs), "{mine:?} {theirs:?}");
+    if theirs.is_ok() {
+        survivor.commit().await.unwrap();
+    }
+    assert_eq!(store.read().await.unwrap().exceptions(&ExceptionFilter::default()).await.unwrap().len(), 1);
 }
