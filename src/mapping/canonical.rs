@@ -192,7 +192,7 @@ impl<R: Row> Filling<R> {
             self.faults.extend(new.map(|(field, fault)| (field.to_owned(), None, fault)));
         }
         let empty = self.empty & !self.seen;
-        if empty != 0 {
+        if R::EMPTY_TELLS && empty != 0 {
             let columns = R::COLUMNS.iter().enumerate().filter(|(index, _)| empty & (1 << index) != 0);
             self.row.told_empty(columns.map(|(_, column)| column.name.to_owned()).collect());
         }

@@ -41,6 +41,8 @@ pub(crate) trait Row: Sized + 'static {
     const HEADER: &'static [&'static [&'static str]] = &[];
     fn blank(place: Place) -> Self;
     fn attributes(&mut self) -> Option<&mut BTreeMap<String, String>>;
+    /// Whether columns that were named and left empty mean something.
+    const EMPTY_TELLS: bool = false;
     /// Takes note of columns that were named and left empty.
     fn told_empty(&mut self, _columns: Vec<String>) {}
     /// Rules across columns; `seen` has a bit for each column that was filled.
@@ -200,6 +202,7 @@ table! {
         payout_routing: Code = "Bank code for transfers; not supported yet, refused when filled",
     }
     rest {
+        const EMPTY_TELLS: bool = true;
         fn told_empty(&mut self, columns: Vec<String>) {
             self.told_empty = columns;
         }
@@ -236,6 +239,7 @@ table! {
         replaced_on: Date = "Day of the renumbering",
     }
     rest {
+        const EMPTY_TELLS: bool = true;
         fn told_empty(&mut self, columns: Vec<String>) {
             self.told_empty = columns;
         }

@@ -9,13 +9,14 @@ use super::causes::Causes;
 use super::intake::line_key;
 use super::run::{Lease, RunRequest};
 use super::stages::StageOutcome;
-use super::{PipelineResult, Runtime};
+use super::{PipelineError, PipelineResult, Runtime};
 use crate::core::line::DocumentType;
 use crate::core::matching::{Accumulator, MasterData, Matcher};
-use crate::store::{AccumulatorRow, MarkedKey, NewException, Tx};
+use crate::store::{AccumulatorRow, MarkedKey, NewException, StoredDocument, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use tokio::task::{JoinError, JoinHandle};
 
 /// Lines read at once.
 const PAGE: i64 = 5_000;
@@ -37,7 +38,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     tx.own_folding().await?;
     let versions = tx.active_agreements().await?;
     let master = Arc::new(tx.master_data().await?);
-    let matcher = Matcher::new(&versions, master.clone(), runtime.settings.calendar);
+    let matcher = Arc::new(Matcher::new(&versions, master.clone(), runtime.settings.calendar));
     let marked_agreements: BTreeMap<String, String> = tx.marked_agreements().await?.into_iter().collect();
     let marked_partners = with_survivors(tx.marked_partners().await?, &master);
     let all_marked = !versions.is_empty() && versions.iter().all(|v| marked_agreements.contains_key(&v.id));
@@ -97,10 +98,12 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             fresh.merge(taken);
         }
         fresh.problems.clear();
+        let mut folding = Folding::onto(&matcher, std::mem::take(&mut fresh));
         let mut after = folded;
         loop {
             let (documents, next) = tx.documents_after(after, last, PAGE).await?;
-            for document in &documents {
+            let mut plain = Vec::with_capacity(documents.len());
+            for document in documents {
                 lines_in += i64::try_from(document.lines.len()).unwrap_or(0);
                 let facts = document.view();
                 // What replaces a state, or comes late into a closed month, is named where it is booked.
@@ -109,7 +112,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
                         || (!closed.is_empty() && facts.document_type == DocumentType::CreditNote)
                 };
                 if !successors.contains(&facts.id) && !late() {
-                    matcher.fold(&facts, 1, &mut fresh);
+                    plain.push(document);
                     continue;
                 }
                 let mut added = Accumulator::new();
@@ -122,12 +125,14 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
                 }
                 fresh.merge(added);
             }
+            folding.take(plain).await?;
             runtime.progress.advanced(next.unwrap_or(last), Some(last));
             match next {
                 Some(next) => after = next,
                 None => break,
             }
         }
+        fresh.merge(folding.done().await?);
     } else {
         lines_in = rebuilt_new;
     }
@@ -216,7 +221,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
 async fn fold_all(
     tx: &mut Tx,
     runtime: &Runtime,
-    matcher: &Matcher,
+    matcher: &Arc<Matcher>,
     folded: i64,
     last: i64,
     out: &mut Accumulator,
@@ -224,24 +229,28 @@ async fn fold_all(
     let mut new_lines = 0i64;
     let mut seen = Seen::default();
     let mut apart: BTreeMap<(i64, i64, i64), BTreeSet<i64>> = BTreeMap::new();
+    let mut folding = Folding::onto(matcher, std::mem::take(out));
     let mut after = 0;
     loop {
         let (documents, next) = tx.documents_after(after, last, PAGE).await?;
-        for document in &documents {
+        let mut first = Vec::with_capacity(documents.len());
+        for document in documents {
             new_lines += i64::try_from(document.lines.iter().filter(|l| l.id > folded).count()).unwrap_or(0);
             if seen.first_time(document.id) {
-                matcher.fold(&document.view(), 1, out);
+                first.push(document);
             } else {
                 let key = (document.lines[0].partner_id, document.id, document.version);
                 apart.entry(key).or_default().extend(document.lines.iter().map(|l| l.id));
             }
         }
+        folding.take(first).await?;
         runtime.progress.advanced(next.unwrap_or(last), Some(last));
         match next {
             Some(next) => after = next,
             None => break,
         }
     }
+    *out = folding.done().await?;
     for ((partner, document, version), ids) in apart {
         let Some(whole) = tx.document_version(partner, document, version).await? else { continue };
         let mut before = whole.clone();
@@ -253,6 +262,38 @@ async fn fold_all(
         matcher.fold(&whole.view(), 1, out);
     }
     Ok(new_lines)
+}
+
+/// Folds pages on a thread of its own: the store reads the next page meanwhile.
+struct Folding<'a> {
+    matcher: &'a Arc<Matcher>,
+    /// The page under way, with all sums before it.
+    sums: JoinHandle<Accumulator>,
+}
+
+impl<'a> Folding<'a> {
+    fn onto(matcher: &'a Arc<Matcher>, sums: Accumulator) -> Self {
+        Self { matcher, sums: tokio::task::spawn_blocking(move || sums) }
+    }
+    /// Folds one page, as soon as the one before is done.
+    async fn take(&mut self, documents: Vec<StoredDocument>) -> PipelineResult<()> {
+        let mut sums = (&mut self.sums).await.map_err(stopped)?;
+        let matcher = self.matcher.clone();
+        self.sums = tokio::task::spawn_blocking(move || {
+            for document in &documents {
+                matcher.fold(&document.view(), 1, &mut sums);
+            }
+            sums
+        });
+        Ok(())
+    }
+    async fn done(self) -> PipelineResult<Accumulator> {
+        self.sums.await.map_err(stopped)
+    }
+}
+
+fn stopped(error: JoinError) -> PipelineError {
+    PipelineError::Internal(format!("folding ended: {error}"))
 }
 
 /// Which document ids have been seen: a bit each, since a store may hold millions.

@@ -14,8 +14,8 @@ use std::sync::Arc;
 const MOST_VALUES: usize = 32_000;
 /// More rows per statement win nothing and cost a longer text.
 const MOST_ROWS: usize = 500;
-/// Bytes of COPY text sent together.
-const COPY_CHUNK: usize = 1 << 18;
+/// Bytes of COPY text sent together: the server takes them in while the next are written.
+const COPY_CHUNK: usize = 1 << 16;
 
 /// One value of a row.
 #[derive(Clone, Debug)]
@@ -292,7 +292,7 @@ impl Tx {
                         text.cell(&row[*column]);
                     }
                     text.out.push(b'\n');
-                    if text.out.len() > COPY_CHUNK - (1 << 14) {
+                    if text.out.len() > COPY_CHUNK - (1 << 13) {
                         copy.send(text.out.as_slice()).await?;
                         text.out.clear();
                     }

@@ -76,7 +76,7 @@ impl Intake<'_> {
             currency,
             changed_at: group.key.changed_at,
             sequence: group.key.sequence,
-            content_hash: group.content_hash(),
+            content_hash: group.hash.clone().unwrap_or_else(|| group.content_hash()),
             archive_id: self.delivery.archive_id,
             source_rank: self.delivery.source_rank,
         })
@@ -370,7 +370,7 @@ impl Intake<'_> {
                 self.removed.remove(&old.id);
             }
         }
-        let mut rest = group.clone();
+        let mut rest = Group { hash: None, ..group.clone() };
         rest.lines.retain(|l| !known.contains(&l.line_number));
         for line in group.lines.iter().filter(|l| known.contains(&l.line_number)) {
             self.duplicate_line(&group.identity, line).await?;

@@ -10,7 +10,7 @@ mod master;
 pub mod refused;
 mod version;
 
-use super::{PipelineResult, Settings};
+use super::{PipelineError, PipelineResult, Settings};
 use crate::core::line::DraftLine;
 use crate::core::master::Draft;
 use crate::core::master_data::MasterData;
@@ -20,7 +20,8 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use documents::Removed;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::BTreeMap;
-use version::group_drafts;
+use tokio::task::JoinHandle;
+use version::{Group, group_ahead};
 
 /// Drafts held before they are stored together.
 const BATCH: usize = 5_000;
@@ -74,6 +75,8 @@ pub struct Intake<'t> {
     kin: master::Kin,
     any_merges: bool,
     waiting: Vec<DraftLine>,
+    /// The batch before, on its way to be stored.
+    ready: Option<JoinHandle<Vec<Group>>>,
     /// Numbers that folded lines refer to: their originals change what the lines mean.
     referred: HashSet<String>,
     /// Stored documents that say what this delivery says: more lines of one that stand further on belong to it.
@@ -127,6 +130,7 @@ impl<'t> Intake<'t> {
             kin,
             any_merges,
             waiting: Vec::new(),
+            ready: None,
             referred,
             said: HashSet::new(),
             removed: HashMap::new(),
@@ -216,8 +220,22 @@ impl<'t> Intake<'t> {
         Ok(())
     }
 
-    /// Stores the waiting drafts; the last document may still grow and is kept unless `all`.
+    /// Stores the batch before and makes the waiting drafts ready, or with `all` stores both.
     async fn flush(&mut self, all: bool) -> PipelineResult<()> {
+        let before = self.ready.take();
+        let drafts = self.cut(all);
+        if !drafts.is_empty() {
+            self.ready = Some(group_ahead(drafts, &self.settings.company));
+        }
+        for ready in before.into_iter().chain(if all { self.ready.take() } else { None }) {
+            let groups = ready.await.map_err(|e| PipelineError::Internal(format!("documents could not be put together: {e}")))?;
+            self.store_groups(groups).await?;
+        }
+        Ok(())
+    }
+
+    /// The waiting drafts; the last document may still grow and is kept unless `all`.
+    fn cut(&mut self, all: bool) -> Vec<DraftLine> {
         let mut drafts = std::mem::take(&mut self.waiting);
         if !all {
             let last = drafts.last().map(|d| (d.document_number.clone(), d.document_type));
@@ -230,10 +248,10 @@ impl<'t> Intake<'t> {
                 self.waiting = drafts.split_off(drafts.len() - keep);
             }
         }
-        if drafts.is_empty() {
-            return Ok(());
-        }
-        let groups = group_drafts(drafts, &self.settings.company);
+        drafts
+    }
+
+    async fn store_groups(&mut self, groups: Vec<Group>) -> PipelineResult<()> {
         let numbers: Vec<&str> = groups.iter().map(|g| g.identity.number.as_str()).collect();
         let mut known: HashMap<Identity, DocumentRow> = HashMap::new();
         for row in self.tx.known_documents(&numbers).await? {
