@@ -92,7 +92,9 @@ impl Tx {
             ],
             lines.len(),
         );
-        let mut texts = Texts::default();
+        // A text that is bound is copied, one that is written is not.
+        let mut texts = matches!(self, Tx::Sqlite(_)).then(Texts::default);
+        let mut text = |text| texts.as_mut().map_or(Cell::Text(text), |texts| texts.share(text).into());
         let amount = |amount: Option<Micros>| Cell::from(amount.map(|m| m.0));
         for l in lines {
             rows.push([
@@ -100,17 +102,17 @@ impl Tx {
                 l.partner_id.into(),
                 l.document_id.into(),
                 l.version.into(),
-                texts.share(&l.line_number).into(),
+                text(&l.line_number),
                 l.document_date.into(),
                 l.item_id.into(),
-                texts.share(l.line_kind.word()).into(),
+                text(l.line_kind.word()),
                 l.quantity.0.into(),
-                texts.share(&l.unit).into(),
+                text(&l.unit),
                 amount(l.gross_amount),
                 l.net_amount.0.into(),
                 amount(l.tax_amount),
                 amount(l.cost_amount),
-                texts.share(l.currency.code()).into(),
+                text(l.currency.code()),
                 (&l.refers_to_document).into(),
                 (&l.refers_to_line).into(),
                 (&l.extra).into(),

@@ -1,6 +1,6 @@
 //! Lines: resolved against master data, or waiting for it with an open exception.
 
-use super::version::{Group, group_drafts};
+use super::version::{Group, Held, group_drafts};
 use super::{Intake, PipelineResult, line_key};
 use crate::core::agreement::AgreementVersion;
 use crate::core::line::DraftLine;
@@ -103,9 +103,13 @@ impl Intake<'_> {
 
     /// A document has one currency: its rates, its place in the sums and its settlement depend on it.
     /// Which of several is meant nobody can tell, so that none of its lines counts.
-    fn mixed_currencies(&self, drafts: &[DraftLine], document: &DocumentRow) -> Option<(&'static str, String, &'static str)> {
+    fn mixed_currencies(&self, drafts: &[Held], document: &DocumentRow) -> Option<(&'static str, String, &'static str)> {
         let known = |code: &str| Currency::parse(code).is_some();
         let head = document.head.currency.as_str();
+        let company = self.settings.currency;
+        if drafts.iter().all(|draft| draft.currency.as_deref().unwrap_or(company.code()) == head) {
+            return None;
+        }
         let mut first = known(head).then_some(head);
         for draft in drafts {
             let code = draft.currency.as_deref().unwrap_or(self.settings.currency.code());
@@ -163,6 +167,7 @@ impl Intake<'_> {
             ));
         }
         if let Some(code) = &draft.currency
+            && code != self.settings.currency.code()
             && Currency::parse(code).is_none()
         {
             missing.push((
@@ -248,8 +253,8 @@ impl Intake<'_> {
                 document.head.partner_id = self.partner_ids.get(&document.head.partner_code).copied();
             }
             let Some(partner_id) = document.head.partner_id else { continue };
-            let drafts: Vec<DraftLine> =
-                rows.into_iter().filter(|r| r.version == document.head.version).map(|r| r.draft).collect();
+            let drafts: Vec<Held> =
+                rows.into_iter().filter(|r| r.version == document.head.version).map(|r| Box::new(r.draft)).collect();
             if drafts.iter().all(|d| !self.unresolved(d, &document).is_empty())
                 || self.mixed_currencies(&drafts, &document).is_some()
             {

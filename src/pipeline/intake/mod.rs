@@ -21,7 +21,7 @@ use documents::Removed;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::BTreeMap;
 use tokio::task::JoinHandle;
-use version::{Group, group_ahead};
+use version::{Group, Held, group_ahead};
 
 /// Drafts held before they are stored together.
 const BATCH: usize = 5_000;
@@ -74,7 +74,7 @@ pub struct Intake<'t> {
     master: MasterData,
     kin: master::Kin,
     any_merges: bool,
-    waiting: Vec<DraftLine>,
+    waiting: Vec<Held>,
     /// The batch before, on its way to be stored.
     ready: Option<JoinHandle<Vec<Group>>>,
     /// Numbers that folded lines refer to: their originals change what the lines mean.
@@ -171,7 +171,7 @@ impl<'t> Intake<'t> {
                 Some(line) => self.take_line(line).await?,
                 None => self.refuse_row(&problem).await?,
             },
-            Mapped::Row(Draft::Line(line)) => self.take_line(*line).await?,
+            Mapped::Row(Draft::Line(line)) => self.take_line(line).await?,
             Mapped::Row(other) => {
                 self.counts.rows_out += 1;
                 self.take_master(other).await?;
@@ -180,7 +180,7 @@ impl<'t> Intake<'t> {
         Ok(())
     }
 
-    async fn take_line(&mut self, line: DraftLine) -> PipelineResult<()> {
+    async fn take_line(&mut self, line: Held) -> PipelineResult<()> {
         self.waiting.push(line);
         if self.waiting.len() >= BATCH {
             self.flush(false).await?;
@@ -235,7 +235,7 @@ impl<'t> Intake<'t> {
     }
 
     /// The waiting drafts; the last document may still grow and is kept unless `all`.
-    fn cut(&mut self, all: bool) -> Vec<DraftLine> {
+    fn cut(&mut self, all: bool) -> Vec<Held> {
         let mut drafts = std::mem::take(&mut self.waiting);
         if !all {
             let last = drafts.last().map(|d| (d.document_number.clone(), d.document_type));
@@ -258,10 +258,10 @@ impl<'t> Intake<'t> {
             known.insert(row.identity.clone(), row);
         }
         let mut new_documents: Vec<DocumentRow> = Vec::new();
-        let mut touched: HashSet<Identity> = HashSet::new();
-        let mut new_lines: Vec<NewLine> = Vec::new();
-        let mut next_document = self.tx.take_ids("document", i64::try_from(groups.len()).unwrap_or(i64::MAX)).await?;
+        let mut touched: HashSet<Identity> = HashSet::with_capacity(groups.len());
         let line_count: usize = groups.iter().map(|g| g.lines.len()).sum();
+        let mut new_lines: Vec<NewLine> = Vec::with_capacity(line_count);
+        let mut next_document = self.tx.take_ids("document", i64::try_from(groups.len()).unwrap_or(i64::MAX)).await?;
         let mut next_line = self.tx.take_ids("line", i64::try_from(line_count).unwrap_or(i64::MAX)).await?;
         for group in groups {
             if touched.contains(&group.identity) {

@@ -108,11 +108,11 @@ impl Intake<'_> {
     }
 
     /// The line of a refused row, where a person said that it means what is written (case 04).
-    pub(super) async fn released(&mut self, row: &RowProblem) -> PipelineResult<Option<DraftLine>> {
+    pub(super) async fn released(&mut self, row: &RowProblem) -> PipelineResult<Option<Box<DraftLine>>> {
         let Some(line) = &row.as_written else { return Ok(None) };
         let key = row_key(row, &self.source_prefix());
         let decided = self.tx.exception_decided(&key).await?;
-        Ok(decided.is_some_and(|(action, _)| action == RELEASE).then(|| (**line).clone()))
+        Ok(decided.is_some_and(|(action, _)| action == RELEASE).then(|| line.clone()))
     }
 
     fn source_prefix(&self) -> String {

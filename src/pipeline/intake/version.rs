@@ -38,19 +38,22 @@ impl VersionKey {
     }
 }
 
+/// A draft that is moved by its address: it is large, and passes through many hands.
+pub(super) type Held = Box<DraftLine>;
+
 /// The lines of one state of one document.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub identity: Identity,
     pub document_date: NaiveDate,
     pub key: VersionKey,
-    pub lines: Vec<DraftLine>,
+    pub lines: Vec<Held>,
     /// [`Group::content_hash`], where it was reckoned ahead.
     pub hash: Option<Vec<u8>>,
 }
 
 /// The same on a thread of its own, with the hashes: the store takes the batch before meanwhile.
-pub(super) fn group_ahead(drafts: Vec<DraftLine>, company: &str) -> tokio::task::JoinHandle<Vec<Group>> {
+pub(super) fn group_ahead(drafts: Vec<Held>, company: &str) -> tokio::task::JoinHandle<Vec<Group>> {
     let company = company.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut groups = group_drafts(drafts, &company);
@@ -65,7 +68,7 @@ pub(super) fn group_ahead(drafts: Vec<DraftLine>, company: &str) -> tokio::task:
 ///
 /// The date of a document is that of its first line; lines without any date take the day 1900-01-01
 /// only in theory, since mapping and canonical tables refuse them before.
-pub(super) fn group_drafts(drafts: Vec<DraftLine>, company: &str) -> Vec<Group> {
+pub(super) fn group_drafts(drafts: Vec<Held>, company: &str) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut index: HashMap<(Identity, VersionKey), usize> = HashMap::new();
     for draft in drafts {
@@ -100,7 +103,7 @@ pub(super) fn group_drafts(drafts: Vec<DraftLine>, company: &str) -> Vec<Group> 
 impl Group {
     /// SHA-256 over everything that can change a figure, free of the order of lines and of provenance.
     pub fn content_hash(&self) -> Vec<u8> {
-        let mut order: Vec<&DraftLine> = self.lines.iter().collect();
+        let mut order: Vec<&DraftLine> = self.lines.iter().map(|l| &**l).collect();
         if order.len() > 1 {
             order.sort_by(|a, b| a.line_number.cmp(&b.line_number));
         }
@@ -171,8 +174,8 @@ impl Group {
         default: Currency,
     ) -> Option<NewLine> {
         let currency = match &l.currency {
-            Some(code) => Currency::parse(code)?,
-            None => default,
+            Some(code) if code != default.code() => Currency::parse(code)?,
+            _ => default,
         };
         let has_extra = l.ship_to.is_some()
             || l.end_customer.is_some()
