@@ -76,12 +76,8 @@ pub static AGREEMENT: Shape = Shape::new(
         Key::new("negative", word_kind!(NegativePolicy), "what a period with more returns than sales earns").default("zero"),
         Key::new("rounding", Kind::Word(&["half-away-from-zero"]), "the one rounding of an earned figure")
             .default("half-away-from-zero"),
-        Key::new(
-            "stacking",
-            Kind::WordOrLater(&["stackable"], &["exclusive"]),
-            "whether other agreements may pay on the same line",
-        )
-        .default("stackable"),
+        Key::new("stacking", Kind::Word(&["stackable", "exclusive"]), "whether other agreements may pay on the same line")
+            .default("stackable"),
         Key::new("accrual", Kind::Table(&ACCRUAL), "how much is booked before it is settled"),
         Key::new("settlement", Kind::Table(&SETTLEMENT), "when and how it is paid"),
         Key::new("hold_back_release", Kind::Later(&[]), "when held-back amounts are released"),

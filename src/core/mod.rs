@@ -6,6 +6,7 @@ pub mod agreement;
 pub mod allocation;
 pub mod amendment;
 pub mod approval;
+pub mod contest;
 pub mod hash;
 pub mod line;
 pub mod master;

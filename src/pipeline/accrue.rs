@@ -5,12 +5,14 @@
 
 use super::baselines;
 use super::causes::{self, Concerned};
+use super::contest;
 use super::figures::{self, KeyFigure};
 use super::run::{Lease, RunRequest};
 use super::stages::StageOutcome;
 use super::{PipelineError, PipelineResult, Runtime};
 use crate::core::accrual::{Booked, bookings};
 use crate::core::agreement::AgreementVersion;
+use crate::core::matching::facet;
 use crate::core::number::{Fine, Micros};
 use crate::core::period::Period;
 use crate::core::problem::Problem;
@@ -31,6 +33,10 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let grouped = figures::by_agreement(&versions);
     let codes = codes(&mut tx).await?;
     freeze_when_due(&mut tx, &grouped, runtime, request.business_day).await?;
+    if contest::any_exclusive(&versions) || !tx.partners_with_facet(facet::LOST).await?.is_empty() {
+        let partners = widen(&mut tx, &grouped).await?.into_iter().map(|k| k.partner_id).collect();
+        contest::settle(runtime, &mut tx, &grouped, &partners).await?;
+    }
     // An agreement that is no longer active keeps what it earned; nothing is booked in silence.
     let marked: Vec<MarkedKey> =
         widen(&mut tx, &grouped).await?.into_iter().filter(|k| grouped.contains_key(k.agreement.as_str())).collect();

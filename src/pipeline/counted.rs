@@ -1,11 +1,12 @@
 //! The lines behind a figure, with their shares: for receipts, settlements and statements.
 
+use super::contest;
 use super::figures::{KeyFigure, too_large};
 use super::{PipelineResult, Runtime};
 use crate::core::agreement::AgreementVersion;
 use crate::core::matching::{BASE, MasterData, Matcher, facet};
 use crate::core::number::Exact;
-use crate::core::period::Period;
+use crate::core::period::{FiscalCalendar, Period};
 use crate::core::problem::Problem;
 use crate::core::receipt::{self, CountedLine, LineShare};
 use crate::store::Tx;
@@ -21,17 +22,31 @@ pub type CountedByKey = BTreeMap<(i64, String, Period, i64), Vec<CountedLine>>;
 pub struct Lens {
     master: Arc<MasterData>,
     matcher: Matcher,
+    calendar: FiscalCalendar,
+    agreement: String,
 }
 
 impl Lens {
     /// By master data that is at hand.
     pub fn new(runtime: &Runtime, versions: &[AgreementVersion], master: &Arc<MasterData>) -> Self {
-        Self { master: master.clone(), matcher: Matcher::new(versions, master.clone(), runtime.settings.calendar) }
+        let calendar = runtime.settings.calendar;
+        let agreement = versions.last().map(|v| v.id.clone()).unwrap_or_default();
+        Self { master: master.clone(), matcher: Matcher::new(versions, master.clone(), calendar), calendar, agreement }
     }
 
     /// Every line of a partner that counts under the agreement up to `cutoff`, by key.
     pub async fn lines(&self, tx: &mut Tx, partner_id: i64, cutoff: Option<NaiveDate>) -> PipelineResult<CountedByKey> {
-        lines_by(tx, self, partner_id, cutoff).await
+        let mut counted = lines_by(tx, self, partner_id, cutoff).await?;
+        // What another agreement pays has no part in this one's benefit.
+        let lost = contest::of_partner_anew(tx, self.calendar, partner_id, &self.master).await?;
+        for ((_, term, _, _), lines) in &mut counted {
+            for line in lines {
+                if lost.lines.contains_key(&(line.line_id, self.agreement.clone(), term.clone())) {
+                    line.sides.push((facet::LOST, line.sums.slots[BASE]));
+                }
+            }
+        }
+        Ok(counted)
     }
 }
 
@@ -66,7 +81,7 @@ pub async fn with_master(
 }
 
 async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<NaiveDate>) -> PipelineResult<CountedByKey> {
-    let Lens { master, matcher } = lens;
+    let Lens { master, matcher, .. } = lens;
     // Documents of partners that were merged into this one may count for it.
     let mut sources: BTreeSet<i64> = BTreeSet::from([partner_id]);
     for partner in master.partners() {

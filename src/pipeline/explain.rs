@@ -1,9 +1,11 @@
 //! Explain: the same road backwards. A receipt for any earned figure, a journey for any line.
 
+use super::contest;
 use super::counted;
 use super::figures;
 use super::intake::refused::is_row_of;
 use super::{PipelineResult, Runtime, accrue, settled};
+use crate::core::line::Line;
 use crate::core::matching::{Matcher, Outcome};
 use crate::core::number::Micros;
 use crate::core::period::Period;
@@ -133,6 +135,18 @@ async fn refused(tx: &mut Tx, number: &str, only: Option<&str>) -> PipelineResul
         .collect())
 }
 
+/// Verdicts after agreements that exclude each other were compared: what another one pays does not count.
+fn kept(verdicts: Vec<LineVerdict>, line: &Line, lost: &contest::Lost) -> Vec<LineVerdict> {
+    let mut verdicts = verdicts;
+    for verdict in verdicts.iter_mut().filter(|v| v.counted) {
+        if let Some(reason) = lost.lines.get(&(line.id, verdict.agreement.clone(), verdict.term.clone())) {
+            (verdict.counted, verdict.code) = (false, "paid-by-another".to_owned());
+            verdict.reason = format!("in the qualifier only: {reason}");
+        }
+    }
+    verdicts
+}
+
 /// The journey of the lines of all documents of a number, rows that could not be read first.
 pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> PipelineResult<Vec<Journey>> {
     let mut tx = runtime.store.read().await?;
@@ -179,6 +193,8 @@ pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> Pip
         let Some(partner_id) = document.head.partner_id else { continue };
         if let Some(stored) = tx.document_version(partner_id, document.id, document.head.version).await? {
             let view = stored.view();
+            let survivor = master.effective_partner(partner_id, view.date, chrono::NaiveDate::MAX);
+            let lost = contest::of_partner_anew(&mut tx, runtime.settings.calendar, survivor, &master).await?;
             for line in view.lines.iter().filter(|l| only.is_none_or(|only| only == &*l.line_number)) {
                 let verdicts: Vec<LineVerdict> = matcher
                     .explain_line(line, &view)
@@ -200,6 +216,7 @@ pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> Pip
                         },
                     })
                     .collect();
+                let verdicts = kept(verdicts, line, &lost);
                 let mut steps = steps.clone();
                 let counted = verdicts.iter().filter(|v| v.counted).count();
                 let partner = master.partner(line.partner_id).map_or_else(String::new, |p| p.code.to_string());

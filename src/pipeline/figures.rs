@@ -76,6 +76,17 @@ pub async fn sums(tx: &mut Tx, versions: &[AgreementVersion], partner_id: i64) -
     }
 }
 
+/// A stored sum as the reckoning takes it.
+pub fn entry_of(row: &AccumulatorRow) -> Entry {
+    Entry {
+        partner_id: row.partner_id,
+        facet: row.facet,
+        bucket: row.bucket,
+        version: u32::try_from(row.version).unwrap_or(0),
+        sums: Sums { slots: row.sums, lines: row.lines, documents: row.documents },
+    }
+}
+
 /// Evaluates sums. With `cutoff`, only what was sold by that day counts.
 ///
 /// `rank` orders partners that share a figure (by code: it breaks ties).
@@ -95,13 +106,7 @@ pub fn figures(
     let mut keys: BTreeMap<(i64, &str, NaiveDate, NaiveDate, i64), Vec<Entry>> = BTreeMap::new();
     for row in rows.iter().filter(|r| r.facet != facet::STANDING_BASELINE) {
         let owner = if shared { 0 } else { row.partner_id };
-        keys.entry((owner, &row.term, row.period_from, row.period_to, row.part)).or_default().push(Entry {
-            partner_id: row.partner_id,
-            facet: row.facet,
-            bucket: row.bucket,
-            version: u32::try_from(row.version).unwrap_or(0),
-            sums: Sums { slots: row.sums, lines: row.lines, documents: row.documents },
-        });
+        keys.entry((owner, &row.term, row.period_from, row.period_to, row.part)).or_default().push(entry_of(row));
     }
     for (term, period, entry) in baselines::standing(versions, rows, calendar, rank) {
         let owner = if shared { 0 } else { entry.partner_id };

@@ -11,6 +11,7 @@ pub mod baselines;
 pub mod catalog;
 pub mod causes;
 pub mod compare;
+pub mod contest;
 pub mod contradictions;
 pub mod counted;
 pub mod doubts;

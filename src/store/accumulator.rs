@@ -291,6 +291,38 @@ impl Tx {
         Ok(())
     }
 
+    /// Replaces one kind of sums of a partner. Whether anything changed.
+    pub async fn replace_facet(&mut self, partner_id: i64, facet: i64, rows: &[AccumulatorRow]) -> StoreResult<bool> {
+        let known: Vec<Raw> = on!(self, c => sqlx::query_as(
+            "SELECT partner_id, agreement, term, period_from, period_to, part, facet, bucket, version, sum0, sum1, sum2, sum3, line_count, document_count
+             FROM accumulator WHERE partner_id = $1 AND facet = $2 ORDER BY agreement, term, period_from, period_to, part, bucket, version")
+            .bind(partner_id).bind(facet).fetch_all(c).await?);
+        let mut known: Vec<AccumulatorRow> = known.into_iter().map(Raw::into_row).collect::<StoreResult<_>>()?;
+        let mut wanted = rows.to_vec();
+        known.sort_by_key(address);
+        wanted.sort_by_key(address);
+        if known == wanted {
+            return Ok(false);
+        }
+        on!(self, c => sqlx::query("DELETE FROM accumulator WHERE partner_id = $1 AND facet = $2").bind(partner_id).bind(facet)
+            .execute(c).await?.rows_affected());
+        self.insert_accumulators(rows).await?;
+        Ok(true)
+    }
+
+    /// Whether a partner has one kind of sums.
+    pub async fn has_facet(&mut self, partner_id: i64, facet: i64) -> StoreResult<bool> {
+        let found: Option<i64> = on!(self, c => sqlx::query_scalar("SELECT partner_id FROM accumulator WHERE partner_id = $1 AND facet = $2 LIMIT 1")
+            .bind(partner_id).bind(facet).fetch_optional(c).await?);
+        Ok(found.is_some())
+    }
+
+    /// Partners that have one kind of sums.
+    pub async fn partners_with_facet(&mut self, facet: i64) -> StoreResult<Vec<i64>> {
+        Ok(on!(self, c => sqlx::query_scalar("SELECT DISTINCT partner_id FROM accumulator WHERE facet = $1 ORDER BY partner_id")
+            .bind(facet).fetch_all(c).await?))
+    }
+
     /// Partners with running sums under an agreement.
     pub async fn accumulated_partners(&mut self, agreement: &str) -> StoreResult<Vec<i64>> {
         Ok(

@@ -42,6 +42,7 @@ scenarios! {
     goods_and_items = "worked-vol-goods-and-items",
     business_day_and_time_zone = "case-13-business-day-and-time-zone",
     back_dated_agreement_change = "case-14-back-dated-agreement-change",
+    overlapping_agreements = "case-15-overlapping-agreements",
     units_of_measure = "case-19-units-of-measure",
     merged_customer_history_stays = "case-20-merged-customer-history-stays",
     merged_customer_history_moves = "case-20-merged-customer-history-moves",

@@ -2,7 +2,7 @@
 
 use super::evaluation::{BucketShare, Entry, Evaluation, PartnerFigure};
 use super::gather::{Gathered, MeasuredEntry, Summed, in_order};
-use super::ruling::Totals;
+use super::ruling::{Lumps, Totals};
 use super::spread;
 use super::steps::Step;
 use crate::core::agreement::{AgreementVersion, Benefit, Bound, Measures, NegativePolicy, QualifierScope, Rule, Term, Tier};
@@ -81,13 +81,37 @@ pub(crate) fn line_parts(
     baseline: Option<Exact>,
     calendar: &FiscalCalendar,
 ) -> Result<Vec<Fine>, TooLarge> {
+    parts(versions, term_id, period, lines, baseline, calendar, Lumps::ByBase)
+}
+
+/// What single lines earn by themselves at the tiers that all of them reach: amounts for the whole period and
+/// increments are left out, since they take no part where agreements compete for a line.
+pub(crate) fn own_parts(
+    versions: &[AgreementVersion],
+    term_id: &str,
+    period: Period,
+    lines: Vec<Summed>,
+    calendar: &FiscalCalendar,
+) -> Result<Vec<Fine>, TooLarge> {
+    parts(versions, term_id, period, lines, None, calendar, Lumps::LeftOut)
+}
+
+fn parts(
+    versions: &[AgreementVersion],
+    term_id: &str,
+    period: Period,
+    lines: Vec<Summed>,
+    baseline: Option<Exact>,
+    calendar: &FiscalCalendar,
+    lumps: Lumps,
+) -> Result<Vec<Fine>, TooLarge> {
     let count = lines.len();
     let Some(rules) = Rules::new(versions, term_id, period, calendar) else { return Ok(vec![Fine::ZERO; count]) };
     let gathered = rules.gather(lines, baseline);
     rules.fits(&gathered)?;
     let totals = rules.totals(&gathered);
     let mut parts = vec![Fine::ZERO; count];
-    for (line, part) in gathered.measured.iter().zip(rules.benefits(&gathered, &totals, true)) {
+    for (line, part) in gathered.measured.iter().zip(rules.benefits(&gathered, &totals, lumps)) {
         parts[line.index] = part;
     }
     Ok(parts)
@@ -213,7 +237,7 @@ impl<'a> Rules<'a> {
         self.fits(&gathered)?;
         let measured = &gathered.measured;
         let totals = self.totals(&gathered);
-        let parts = self.benefits(&gathered, &totals, false);
+        let parts = self.benefits(&gathered, &totals, Lumps::ByPosition);
         let mut steps = vec![Step::Qualifier { measure: self.newest_term.rule.measures().qualifier, figure: totals.qualifier }];
         steps.extend(totals.conditions.iter().cloned());
         if totals.base != totals.uncapped_base {

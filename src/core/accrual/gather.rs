@@ -99,6 +99,9 @@ impl Rules<'_> {
             let measures = term.rule.measures();
             let counted = value(measures.base, BASE, &entry.sums);
             let amounts = Amounts { qualifier: value(measures.qualifier, QUALIFIER, &entry.sums), base: counted };
+            let lost: Exact = sides.iter().filter(|(f, _)| *f == facet::LOST).map(|(_, figure)| *figure).sum();
+            let counted = counted - lost;
+            let amounts = Amounts { base: counted, ..amounts };
             for (facet, figure) in &sides {
                 *beside.entry(*facet).or_default() += *figure;
             }

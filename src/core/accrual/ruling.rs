@@ -28,6 +28,17 @@ pub(super) struct Totals<'a> {
     pub conditions: Vec<Step>,
 }
 
+/// What becomes of amounts and increments, which no line earns by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lumps {
+    /// They belong to the line or month that reaches them.
+    ByPosition,
+    /// They are shared by base.
+    ByBase,
+    /// They are left out.
+    LeftOut,
+}
+
 pub(super) enum VersionRule<'a> {
     /// Everything that reads a ladder.
     Ladder(VolumeRule<'a>),
@@ -212,7 +223,7 @@ impl<'a> Rules<'a> {
     }
 
     /// The unrounded benefit of each entry, in order.
-    pub fn benefits(&self, gathered: &Gathered, totals: &Totals<'_>, lumps_by_base: bool) -> Vec<Fine> {
+    pub fn benefits(&self, gathered: &Gathered, totals: &Totals<'_>, lumps: Lumps) -> Vec<Fine> {
         let measured = &gathered.measured;
         let mut parts: Vec<Fine> = Vec::with_capacity(measured.len());
         let mut so_far = Amounts::default();
@@ -261,14 +272,14 @@ impl<'a> Rules<'a> {
                 lump += items.total - before;
             }
             let stepped = if is_lump(own) { Fine::ZERO } else { by_position(own) };
-            if lumps_by_base {
+            if lumps == Lumps::ByPosition {
+                parts.push(by_itself + stepped + lump);
+            } else {
                 lump_total += lump;
                 parts.push(by_itself + stepped);
-            } else {
-                parts.push(by_itself + stepped + lump);
             }
         }
-        if lumps_by_base && !lump_total.is_zero() {
+        if lumps == Lumps::ByBase && !lump_total.is_zero() {
             let bases = || measured.iter().map(|m| m.amounts.base.clamp_positive());
             let whole: Exact = bases().sum();
             for (part, base) in parts.iter_mut().zip(bases()) {

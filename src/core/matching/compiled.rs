@@ -189,6 +189,9 @@ impl CompiledTerm {
     }
 }
 
+/// A value that stands for every other: the line has any at all.
+const ANY: &str = "*";
+
 /// One dimension of a selection.
 pub(super) struct Test {
     pub name: String,
@@ -210,7 +213,7 @@ enum TestKind {
 impl Test {
     fn holds(&self, line: &Line, item: Option<&ItemOnDay<'_>>) -> bool {
         let any = |wanted: &[u32], have: &[u32]| have.iter().any(|h| wanted.binary_search(h).is_ok());
-        let text = |value: Option<&String>| value.is_some_and(|v| self.values.iter().any(|w| w == v));
+        let text = |value: Option<&String>| value.is_some_and(|v| self.values.iter().any(|w| w == v || w == ANY));
         match &self.kind {
             TestKind::Item(wanted) => item.is_some_and(|i| any(wanted, &i.item.numbers)),
             TestKind::Category(wanted) => item.is_some_and(|i| any(wanted, &i.facts.categories)),

@@ -89,6 +89,9 @@ pub mod facet {
     /// A baseline that stands: frozen, or given by a table.
     pub const STANDING_BASELINE: i64 = 2;
 
+    /// The base of lines on which another agreement pays.
+    pub const LOST: i64 = 3;
+
     /// What a mix asks a minimum of, by its number from 1.
     pub const fn minimum(number: i64) -> i64 {
         10 + number

@@ -270,6 +270,7 @@ CREATE TABLE accumulator (
     document_count INTEGER NOT NULL,
     PRIMARY KEY (partner_id, agreement, term, period_from, period_to, part, facet, bucket, version)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX accumulator_lost ON accumulator (partner_id) WHERE facet = 3;
 -- Baselines of growth that stand: imported by a person, or frozen on their day. Late documents do not move them;
 -- a rebuild keeps them. `figure` is exact, in units of 10^-16 of the measure; an empty term is the only growth term.
 CREATE TABLE baseline (
