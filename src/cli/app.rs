@@ -54,7 +54,7 @@ fn failed(error: &anyhow::Error) -> Problem {
     let problem = Problem::new("failed", message);
     match error.downcast_ref::<StoreError>() {
         Some(StoreError::Unreachable { .. }) => {
-            problem.help("see that the server runs and that `store.url` names it; nothing was changed")
+            problem.help("see that it is there and that `store.url` names it; nothing was changed")
         }
         _ => problem,
     }
@@ -86,6 +86,9 @@ impl From<StoreError> for Failure {
                 .help("give `--store` or `store.url` as sqlite://file or postgres://user@host/database")
                 .into(),
             StoreError::TooNew { .. } => Self::Use(error.to_string()),
+            StoreError::Migration(_) => Problem::new("schema-mismatch", error.to_string())
+                .help("the database was made by another build of this program: use that one, or a backup made with this one")
+                .into(),
             other => Self::Failed(other.into()),
         }
     }

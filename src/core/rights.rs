@@ -135,7 +135,7 @@ pub fn markdown() -> String {
     for (word, _) in Role::WORDS {
         text.push_str(&format!(" {word} |"));
     }
-    text.push_str(" nobody's name |\n|---|");
+    text.push_str(" without a token |\n|---|");
     text.push_str(&"---|".repeat(Role::WORDS.len() + 1));
     text.push('\n');
     let mark = |yes: bool| if yes { " yes |" } else { " |" };

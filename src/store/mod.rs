@@ -73,9 +73,9 @@ pub enum StoreError {
     #[error("the store address `{0}` is neither sqlite:// nor postgres://")]
     Url(String),
     /// Nobody answers there.
-    #[error("the database server at {at} cannot be reached: {why}")]
+    #[error("the database at {at} cannot be reached: {why}")]
     Unreachable {
-        /// Host and port.
+        /// Host and port, or the file.
         at: String,
         /// What the system or the driver said.
         why: String,
@@ -238,7 +238,14 @@ impl Store {
             .pragma("temp_store", "memory")
             .row_buffer_size(1024);
         let path = options.get_filename().to_path_buf();
-        let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(WRITE_WAIT).connect_with(options.clone()).await?;
+        let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(WRITE_WAIT).connect_with(options.clone()).await;
+        let write = write.map_err(|error| match error {
+            // SQLITE_CANTOPEN: no such folder, or no right to it.
+            sqlx::Error::Database(why) if why.code().is_some_and(|code| code == "14") => {
+                StoreError::Unreachable { at: path.display().to_string(), why: why.message().to_owned() }
+            }
+            other => other.into(),
+        })?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
         Ok(Self::Sqlite { write, read, path })
     }

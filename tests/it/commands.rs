@@ -196,7 +196,7 @@ fn what_goes_wrong_has_its_exit_code_and_its_shape() {
         ("A period reopen 2026-03 --reason x", 2, "period-state", "2026-03 is not closed"),
         ("A period reopen 2026-01 --reason=", 2, "period-state", "a reason is needed"),
         ("accruals --store mysql://x", 2, "bad-url", "not the address of a store"),
-        ("accruals --store sqlite:///no/such/folder/x.db", 3, "failed", "unable to open database file"),
+        ("accruals --store sqlite:///no/such/folder/x.db", 3, "failed", "/no/such/folder/x.db cannot be reached"),
         ("accruals --store postgres://u@127.0.0.1:1/x", 3, "failed", "127.0.0.1:1 cannot be reached"),
     ] {
         let (who, mut words) = split(call);
