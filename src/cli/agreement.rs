@@ -5,6 +5,7 @@ use super::app::{App, Failure, readable};
 use super::output::{Table, print_done, print_json};
 use crate::config::{FileTrust, agreement_file};
 use crate::core::problem::Problems;
+use crate::core::reading;
 use crate::core::rights::Action;
 use crate::pipeline::load;
 use clap::Subcommand;
@@ -33,6 +34,11 @@ pub enum AgreementCommand {
     List,
     /// The text of an agreement as entered, newest version
     Show {
+        /// Agreement id
+        id: String,
+    },
+    /// The conditions in plain English, with an example that the program computes; newest version
+    Text {
         /// Agreement id
         id: String,
     },
@@ -69,6 +75,7 @@ pub async fn run(command: AgreementCommand, app: &App) -> Result<Done, Failure> 
         }
         AgreementCommand::List => list(app).await,
         AgreementCommand::Show { id } => show(app, &id).await,
+        AgreementCommand::Text { id } => text(app, &id).await,
         AgreementCommand::Approve { id, version } => {
             let user = app.person(Action::DecideAgreement, &id).await?;
             let version = waiting(app, &id, version).await?;
@@ -84,6 +91,22 @@ pub async fn run(command: AgreementCommand, app: &App) -> Result<Done, Failure> 
             Ok(Done::Clean)
         }
     }
+}
+
+/// The reading of the newest version that was not rejected, with all versions that lead to it.
+async fn text(app: &App, id: &str) -> Result<Done, Failure> {
+    let rows = app.store().read().await?.agreements().await?;
+    let mut versions: Vec<_> = rows.into_iter().filter(|r| r.body.id == id && r.state != "rejected").collect();
+    versions.sort_by_key(|r| r.body.version);
+    let Some(state) = versions.last().map(|r| r.state.clone()) else {
+        return Err(Failure::Use(format!("there is no agreement `{id}`; see `rebated agreement list`")));
+    };
+    let bodies: Vec<_> = versions.into_iter().map(|r| r.body).collect();
+    let text = reading::read(&bodies, &app.runtime.settings.calendar);
+    let version = bodies.last().map(|v| v.version);
+    let value = serde_json::json!({ "agreement": id, "version": version, "state": state, "text": text });
+    print_done(app.json, value, format_args!("{text}"));
+    Ok(Done::Clean)
 }
 
 async fn waiting(app: &App, id: &str, version: Option<i64>) -> Result<i64, Failure> {

@@ -17,6 +17,7 @@ pub mod money;
 pub mod number;
 pub mod period;
 pub mod problem;
+pub mod reading;
 pub mod receipt;
 pub mod reconcile;
 pub mod rights;

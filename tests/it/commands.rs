@@ -37,6 +37,7 @@ const CALLS: &[&str] = &[
     "A agreement import new/late.toml",
     "agreement list",
     "agreement show LATE",
+    "agreement text LATE",
     "P agreement import new/draft.toml --draft",
     "P agreement submit DRAFT",
     "A agreement approve DRAFT",

@@ -27,6 +27,7 @@ mod notify;
 mod oracle;
 mod output;
 mod races;
+mod reading;
 mod rebuild;
 mod scenarios;
 mod schema;
