@@ -11,6 +11,7 @@ use crate::core::master::Table as Canonical;
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::period::{FiscalCalendar, Period};
+use crate::core::statement::Statement;
 use crate::pipeline::import::{Entered, import_table};
 use crate::pipeline::run::{RunOutcome, RunRequest, execute};
 use crate::pipeline::stages::Stage;
@@ -142,13 +143,11 @@ pub async fn run(command: Demo, global: &Global) -> Result<Done, Failure> {
             println!("    {line}");
         }
     }
-    let mut tx = app.store().read().await?;
-    let mails = tx.mails().await?;
-    println!("\n9. Statements: {} mails in {}", mails.iter().filter(|m| m.state == "sent").count(), dir.join("outbox").display());
-    for m in mails {
-        println!("    {} to {} ({})", m.partner_code, m.contact, m.state);
-    }
+    println!("\n9. The night of 30 April: the statements of April say what was corrected since those of March");
+    night(&app, day(2026, 4, 30)).await?;
+    statements(&app, &dir).await?;
     if global.json {
+        let mut tx = app.store().read().await?;
         let settlements: Vec<_> = tx
             .settlements()
             .await?
@@ -163,7 +162,6 @@ pub async fn run(command: Demo, global: &Global) -> Result<Done, Failure> {
         let open = tx.open_exception_count().await?;
         print_json(&serde_json::json!({ "workspace": dir, "settlements": settlements, "open_exceptions": open }));
     }
-    drop(tx);
     app.store().close().await;
     next(&dir);
     Ok(Done::Clean)
@@ -175,7 +173,7 @@ fn next(dir: &Path) {
     println!("    {at} accruals --entries");
     println!("    {at} explain --document 1001");
     println!("    {at} settlement show 1");
-    println!("    {at} statement show --partner C-300 --period 2026-03");
+    println!("    {at} statement show --partner C-300 --period 2026-04");
     println!("    {at} audit verify");
     println!("    ls {}/credit-memos {}/outbox", dir.display(), dir.display());
     println!("Your own: rebated init my-rebates --connector NAME, then docs/admin/connect-your-erp.md");
@@ -294,6 +292,29 @@ async fn corrections(app: &App) -> Result<(), Failure> {
         }
     }
     println!("");
+    Ok(())
+}
+
+/// Whoever adds up the statements arrives at what was earned.
+async fn statements(app: &App, dir: &Path) -> Result<(), Failure> {
+    let mut tx = app.store().read().await?;
+    let april = Period { from: day(2026, 4, 1), to: day(2026, 4, 30) };
+    println!("    {:8} {:>10} {:>12} {:>10} {:>10} {:>10}", "partner", "stated", "corrections", "April", "to date", "credited");
+    for partner in tx.partner_heads().await? {
+        let Some(row) = tx.latest_statement(&partner.code, april.from, april.to).await? else { continue };
+        let statement: Statement = serde_json::from_str(&row.figures).map_err(anyhow::Error::from)?;
+        for block in &statement.blocks {
+            let t = &block.totals;
+            let [stated, corrections, april, earned, settled] =
+                [t.stated_before, t.corrections, t.earned_in_period, t.earned, t.settled].map(|m| block.currency.amount_text(m));
+            println!("    {:8} {stated:>10} {corrections:>12} {april:>10} {earned:>10} {settled:>10}", statement.partner);
+        }
+    }
+    let mails = tx.mails().await?;
+    println!("\n    {} mails in {}", mails.iter().filter(|m| m.state == "sent").count(), dir.join("outbox").display());
+    for m in mails {
+        println!("    {} {} to {} ({})", m.period_to.format("%Y-%m"), m.partner_code, m.contact, m.state);
+    }
     Ok(())
 }
 

@@ -93,7 +93,7 @@ enum Command {
     /// What a person has to decide
     #[command(subcommand)]
     Exception(exception::ExceptionCommand),
-    /// Statements: list, show, send
+    /// Statements: list, show, send, resend
     #[command(subcommand)]
     Statement(statement::StatementCommand),
     /// Ours against theirs

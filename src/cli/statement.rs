@@ -1,4 +1,4 @@
-//! `statement list / show / send`.
+//! `statement list / show / send / resend`.
 
 use super::Done;
 use super::app::{App, Failure};
@@ -37,6 +37,21 @@ pub enum StatementCommand {
         /// Month, quarter or year
         #[arg(long)]
         period: String,
+    },
+    /// Send mails again that are uncertain, were refused or came back
+    Resend {
+        /// Partner code
+        #[arg(long)]
+        partner: String,
+        /// Month, quarter or year
+        #[arg(long)]
+        period: String,
+        /// Only to this address
+        #[arg(long, value_name = "ADDRESS")]
+        contact: Option<String>,
+        /// Why, such as what the recipient answered
+        #[arg(long)]
+        reason: String,
     },
 }
 
@@ -79,31 +94,46 @@ pub async fn run(command: StatementCommand, app: &App) -> Result<Done, Failure> 
             let Some(head) = heads.into_iter().find(|p| p.code == partner) else {
                 return Err(Failure::Use(format!("there is no partner `{partner}`")));
             };
-            let written = statements::write(&app.runtime, &head, period, app.today(), true).await?;
-            if written.is_none() {
+            let before = app.store().read().await?.latest_statement(&partner, period.from, period.to).await?;
+            let Some(row) = statements::write(&app.runtime, &head, period, app.today(), true).await? else {
                 return Err(Failure::Use(format!("`{partner}` has no figures in that period")));
-            }
-            let request = RunRequest {
-                job: "statements".into(),
-                key: app.runtime.clock.now().to_rfc3339(),
-                business_day: app.today(),
-                stages: vec![Stage::Statements],
-                caught_up: false,
-                dry_run: false,
-                statements_due: false,
             };
-            let Some(outcome) = execute(&app.runtime, &request, Arc::new(AtomicBool::new(false))).await? else {
-                return Err(Failure::Failed(anyhow::anyhow!("another run is being executed; send again when it is done")));
-            };
-            let exceptions: i64 = outcome.stages.iter().map(|s| s.exceptions).sum();
-            if app.json {
-                print_json(&outcome);
-            } else if let Some(stage) = outcome.stages.first() {
-                println!("{}", stage.detail);
-            }
-            Ok(if exceptions > 0 { Done::Waiting } else { Done::Clean })
+            let is_new = before.is_none_or(|before| before.revision != row.revision);
+            let said = if is_new { "written" } else { "unchanged" };
+            send(app, &format!("revision {} {said}", row.revision)).await
+        }
+        StatementCommand::Resend { partner, period, contact, reason } => {
+            let period = period_of(app, &period)?;
+            let user = app.person(Action::ResendStatement, &format!("{partner} {period}")).await?;
+            let resent = statements::resend(&app.runtime, &partner, period, contact.as_deref(), &reason, &user).await?;
+            send(app, &format!("revision {} again to {}", resent.revision, resent.contacts.join(", "))).await
         }
     }
+}
+
+/// Sends what is planned, as the nightly run does.
+async fn send(app: &App, done: &str) -> Result<Done, Failure> {
+    let request = RunRequest {
+        job: "statements".into(),
+        key: app.runtime.clock.now().to_rfc3339(),
+        business_day: app.today(),
+        stages: vec![Stage::Statements],
+        caught_up: false,
+        dry_run: false,
+        statements_due: false,
+    };
+    let Some(outcome) = execute(&app.runtime, &request, Arc::new(AtomicBool::new(false))).await? else {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "{done}, but another run is being executed; it sends the mail, or the next one"
+        )));
+    };
+    let exceptions: i64 = outcome.stages.iter().map(|s| s.exceptions).sum();
+    if app.json {
+        print_json(&outcome);
+    } else if let Some(stage) = outcome.stages.first() {
+        println!("{done}; {}", stage.detail);
+    }
+    Ok(if exceptions > 0 { Done::Waiting } else { Done::Clean })
 }
 
 async fn list(app: &App) -> Result<Done, Failure> {

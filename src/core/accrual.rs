@@ -15,13 +15,13 @@ mod ruling;
 mod steps;
 
 pub use bookings::{Booked, Booking, BookingKind, bookings, open_month};
-pub use caps::{Figure, apply_caps};
+pub use caps::{Figure, Lowered, apply_caps};
 pub use combine::{Combination, Taken, take_off};
 pub use evaluate::{TooLarge, evaluate, evaluate_to_date, tiers_of_period};
 pub(crate) use evaluate::{line_parts, own_parts};
 pub use evaluation::{BucketShare, Entry, Evaluation, PartnerFigure, TierReached, VersionFigure};
 pub use gather::Summed;
-pub use steps::{Step, benefit_text};
+pub use steps::{Step, benefit_text, percent};
 
 use crate::core::number::{Fine, Micros};
 

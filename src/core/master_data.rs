@@ -397,8 +397,13 @@ impl MasterData {
 
 /// The newest rate of the day or at most `max_age_days` before it.
 pub fn rate_on(series: &[(NaiveDate, Factor)], day: NaiveDate, max_age_days: u32) -> Option<Factor> {
+    rate_and_day_on(series, day, max_age_days).map(|(_, rate)| rate)
+}
+
+/// The same with the day that the rate is of.
+pub fn rate_and_day_on(series: &[(NaiveDate, Factor)], day: NaiveDate, max_age_days: u32) -> Option<(NaiveDate, Factor)> {
     let (on, rate) = latest(series, day, |r| r.0)?;
-    ((day - *on).num_days() <= i64::from(max_age_days)).then_some(*rate)
+    ((day - *on).num_days() <= i64::from(max_age_days)).then_some((*on, *rate))
 }
 
 #[cfg(test)]

@@ -4,13 +4,17 @@
 //! Shares add up to the rounded figure: each is cut down to the minor unit, and the missing units go
 //! to the largest remainders, ties by document date, number and line (cases 02 and 07).
 
-use crate::core::accrual::{Entry, Evaluation, Summed, TooLarge, line_parts};
+use crate::core::accrual::{Entry, Summed, TooLarge, line_parts};
 use crate::core::agreement::{AgreementVersion, QualifierScope};
 use crate::core::allocation;
+use crate::core::derivation::Derivation;
+use crate::core::line::DocumentType;
 use crate::core::matching::{BASE, QUALIFIER, Sums, compare_line_numbers, facet};
 use crate::core::money::Currency;
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
+use crate::core::recipe_text::shortened;
+use crate::core::statement_recipe::{Reckoning, recipe};
 use chrono::NaiveDate;
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -20,6 +24,8 @@ use std::cmp::Ordering;
 pub struct CountedLine {
     /// Line id.
     pub line_id: i64,
+    /// Document type.
+    pub document_type: DocumentType,
     /// Document number.
     pub document: String,
     /// Line number.
@@ -48,6 +54,8 @@ pub struct CountedLine {
     pub sums: Sums,
     /// What it adds to other sums of the figure, by facet.
     pub sides: Vec<(i64, Exact)>,
+    /// How that follows from the document, where it is not just what it says.
+    pub derived: Vec<Derivation>,
 }
 
 /// A counted line with its share of the figure.
@@ -130,6 +138,8 @@ pub struct ReceiptHead {
     pub period: Period,
     /// Currency of the figures.
     pub currency: Currency,
+    /// What was sold by this day; all that is known where there is none.
+    pub sold_by: Option<NaiveDate>,
 }
 
 /// A receipt. Amounts are text with the currency's decimals; figures before rounding are exact.
@@ -147,6 +157,8 @@ pub struct Receipt {
     pub period: Period,
     /// Currency code.
     pub currency: String,
+    /// Last day whose sales are in `earned` and `booked`; absent when all that is known is.
+    pub sold_by: Option<NaiveDate>,
     /// Every line counted, in document order.
     pub lines: Vec<ReceiptLine>,
     /// What picked the tier.
@@ -161,9 +173,9 @@ pub struct Receipt {
     pub unrounded: String,
     /// Due by the rules.
     pub earned: String,
-    /// What the ledger holds.
+    /// What the ledger holds for these sales today.
     pub booked: String,
-    /// What has been settled.
+    /// What has been settled until today.
     pub settled: String,
     /// Exact distance to the next tier.
     pub next_tier: Option<NextTierText>,
@@ -205,23 +217,34 @@ pub struct ReceiptLine {
     pub qualifier: String,
     /// What it adds to the base.
     pub base: String,
+    /// How these follow from the document: rates with their days, unit factors, costs, discounts.
+    pub derived: Vec<String>,
     /// Its part before rounding.
     pub unrounded: String,
     /// Its part of the rounded figure.
     pub share: String,
 }
 
+/// Longest cell of the table: what is longer is cut in its middle, and whole in the JSON.
+const WIDEST: usize = 40;
+
+/// A cell's text. Numbers of documents and lines may be of any length.
+fn cell(text: &str) -> String {
+    let length = text.chars().count();
+    if length <= WIDEST {
+        return text.to_owned();
+    }
+    let part = (WIDEST - 1) / 2;
+    let start: String = text.chars().take(part).collect();
+    let end: String = text.chars().skip(length - part).collect();
+    format!("{start}…{end}")
+}
+
 impl Receipt {
-    /// Puts a receipt together. `earned` is the partner's figure after every cap.
-    pub fn new(
-        head: ReceiptHead,
-        evaluation: &Evaluation,
-        shares: &[LineShare],
-        earned: Micros,
-        booked: Micros,
-        settled: Micros,
-    ) -> Self {
+    /// Puts a receipt together.
+    pub fn new(head: ReceiptHead, figure: &Reckoning<'_>, shares: &[LineShare], booked: Micros, settled: Micros) -> Self {
         let currency = head.currency;
+        let (evaluation, earned) = (figure.evaluation, figure.earned);
         let lines = shares
             .iter()
             .map(|s| ReceiptLine {
@@ -236,14 +259,12 @@ impl Receipt {
                 version: s.line.version,
                 qualifier: s.line.sums.slots[QUALIFIER].to_text(2),
                 base: s.line.sums.slots[BASE].to_text(2),
+                derived: s.line.derived.iter().map(Derivation::text).collect(),
                 unrounded: s.unrounded.to_text(2),
                 share: currency.amount_text(s.share),
             })
             .collect();
-        let mut steps: Vec<String> = evaluation.steps.iter().map(|s| s.text(currency)).collect();
-        if earned != evaluation.earned {
-            steps.push(format!("this partner's part, after caps over several figures: {}", currency.amount_text(earned)));
-        }
+        let steps = recipe(figure).iter().map(|step| step.text(currency)).collect();
         Receipt {
             agreement: head.agreement,
             title: head.title,
@@ -251,6 +272,7 @@ impl Receipt {
             partner: head.partner,
             period: head.period,
             currency: currency.code().to_owned(),
+            sold_by: head.sold_by,
             lines,
             qualifier: evaluation.qualifier.to_text(2),
             base: evaluation.base.to_text(2),
@@ -280,13 +302,13 @@ impl Receipt {
             .iter()
             .map(|l| {
                 [
-                    l.document.clone(),
-                    l.line.clone(),
+                    cell(&l.document),
+                    cell(&l.line),
                     l.date.to_string(),
-                    l.item.clone().unwrap_or_default(),
+                    cell(l.item.as_deref().unwrap_or_default()),
                     format!("{} {}", l.net, l.currency),
-                    l.base.clone(),
-                    l.unrounded.clone(),
+                    shortened(&l.base),
+                    shortened(&l.unrounded),
                     l.share.clone(),
                 ]
             })
@@ -294,7 +316,7 @@ impl Receipt {
         let widths: Vec<usize> = (0..header.len())
             .map(|c| rows.iter().map(|r| r[c].chars().count()).chain([header[c].len()]).max().unwrap_or(0))
             .collect();
-        let mut put = |cells: &[&str]| {
+        let put = |out: &mut String, cells: &[&str]| {
             let padded: Vec<String> = cells
                 .iter()
                 .zip(&widths)
@@ -304,18 +326,40 @@ impl Receipt {
             out.push_str(padded.join("  ").trim_end());
             out.push('\n');
         };
-        put(&header);
-        for row in &rows {
-            put(&row.each_ref().map(String::as_str));
+        put(&mut out, &header);
+        for (row, line) in rows.iter().zip(&self.lines) {
+            put(&mut out, &row.each_ref().map(String::as_str));
+            for way in &line.derived {
+                out.push_str(&format!("    {way}\n"));
+            }
         }
         out.push('\n');
         for step in &self.steps {
             out.push_str(&format!("- {step}\n"));
         }
-        out.push_str(&format!("\nEarned {}, booked {}, settled {}\n", self.earned, self.booked, self.settled));
+        match self.sold_by {
+            Some(day) => out.push_str(&format!(
+                "\nOn what was sold by {day}: earned {}, booked {}. Settled until today: {}\n",
+                self.earned, self.booked, self.settled
+            )),
+            None => out.push_str(&format!("\nEarned {}, booked {}, settled {}\n", self.earned, self.booked, self.settled)),
+        }
         if let Some(next) = &self.next_tier {
             out.push_str(&format!("Next tier {} from {}: {} more\n", next.tier, next.from, next.distance));
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn a_number_of_any_length_fits_into_the_table() {
+        assert_eq!(cell("1001"), "1001");
+        let long = format!("A{}Z", "é".repeat(100_000));
+        let shown = cell(&long);
+        assert!(shown.chars().count() < 41 && shown.starts_with("Aé") && shown.ends_with("éZ"), "{shown}");
     }
 }

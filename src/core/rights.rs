@@ -58,6 +58,8 @@ words! {
         AssignException = "exception assign",
         /// Statements, written and mailed now.
         SendStatement = "statement send",
+        /// Statements whose mail may not have arrived.
+        ResendStatement = "statement resend",
         /// Accounting periods.
         ClosePeriod = "period close",
         /// Accounting periods that were closed.
@@ -84,6 +86,7 @@ impl Action {
             | Self::PushAgain
             | Self::ResolveException
             | Self::SendStatement
+            | Self::ResendStatement
             | Self::ClosePeriod
             | Self::ReopenPeriod => FINANCE,
         }
@@ -113,6 +116,7 @@ impl Action {
             Self::ResolveException => "resolve exceptions",
             Self::AssignException => "assign exceptions",
             Self::SendStatement => "send statements",
+            Self::ResendStatement => "send statements again",
             Self::ClosePeriod => "close periods",
             Self::ReopenPeriod => "reopen periods",
         }

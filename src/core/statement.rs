@@ -3,17 +3,22 @@
 //! A pure builder: plain inputs from the store go in, a [`Statement`] comes out, which mail, sheet
 //! and screen only render. It computes totals, the distance to the next tier and the recipe for
 //! recomputing, never a rebate: earned amounts arrive rounded. Invariants: figures of one partner
-//! only; currencies are never added; the shares of a term's lines add up to its earned amount.
+//! only; currencies are never added; the shares of a term's lines add up to its earned amount; what was
+//! stated before, its corrections and what is earned in the period add up to what is earned to date, so that whoever
+//! adds up statement after statement arrives there too.
 
 use crate::core::agreement::{Direction, Measure, Method, Tier};
 use crate::core::money::Currency;
 use crate::core::number::Micros;
 use crate::core::period::Period;
 use crate::core::problem::Problem;
+pub use crate::core::statement_changes::LineChange;
+use crate::core::statement_changes::line_changes;
 pub use crate::core::statement_input::{
-    AgreementInput, CarryReason, Language, StatementException, StatementInput, StatementLine, StatementSettlement, TermInput,
+    AgreementInput, CarryReason, Language, OpenPoint, OpenReason, StatedAgreement, StatedOn, StatedTerm, StatementInput,
+    StatementLine, StatementSettlement, TermInput,
 };
-use crate::core::statement_recipe::{RecipeStep, recipe};
+use crate::core::statement_recipe::RecipeStep;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +45,8 @@ pub struct Statement {
     pub as_of: NaiveDate,
     /// One block for each currency.
     pub blocks: Vec<CurrencyBlock>,
-    /// Open exceptions.
-    pub exceptions: Vec<StatementException>,
+    /// Documents about which something is open.
+    pub open_points: Vec<OpenPoint>,
     /// Head of the audit chain when the statement was made.
     pub audit_head: Option<String>,
 }
@@ -57,9 +62,14 @@ pub struct CurrencyBlock {
     pub agreements: Vec<AgreementFigures>,
 }
 
-/// Sums. `open` = `earned` - `settled`; below zero when more was paid than is earned now.
+/// Sums. `stated_before` + `corrections` + `earned_in_period` = `earned`; `open` = `earned` - `settled`, below
+/// zero when more was paid than is earned now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
+    /// Earned as the statement before said; zero on the first one.
+    pub stated_before: Micros,
+    /// What became known since of the time before the stated period; on the first statement all that was earned then.
+    pub corrections: Micros,
     /// Earned in the stated period: change of the earned amount over its days.
     pub earned_in_period: Micros,
     /// Earned in the accumulation periods so far.
@@ -74,6 +84,8 @@ pub struct Totals {
 
 impl Totals {
     fn add(&mut self, other: &Totals) {
+        self.stated_before += other.stated_before;
+        self.corrections += other.corrections;
         self.earned_in_period += other.earned_in_period;
         self.earned += other.earned;
         self.booked += other.booked;
@@ -97,10 +109,27 @@ pub struct AgreementFigures {
     pub totals: Totals,
     /// Why `totals.open` is not settled; `None` when nothing is open.
     pub carry_reason: Option<CarryReason>,
-    /// Settlements.
+    /// Credit memos that left the house.
     pub settlements: Vec<StatementSettlement>,
+    /// The statement that this one builds on; `None` on the first one.
+    pub stated_on: Option<StatedOn>,
     /// Terms.
     pub terms: Vec<TermFigures>,
+    /// Figures that were stated and of which nothing is left.
+    pub gone: Vec<GoneFigure>,
+    /// Lines of the time before the stated period that are not as they were stated.
+    pub changes: Vec<LineChange>,
+}
+
+/// A figure that was stated and of whose lines none counts any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoneFigure {
+    /// Term id.
+    pub id: String,
+    /// Accumulation period.
+    pub accumulation: Period,
+    /// What was stated.
+    pub stated: Micros,
 }
 
 /// One term on the statement.
@@ -112,12 +141,16 @@ pub struct TermFigures {
     pub kind: String,
     /// Accumulation period.
     pub accumulation: Period,
+    /// 0, or the document or line that is its own period.
+    pub part: i64,
     /// Measure that picks the tier.
     pub qualifier_measure: Measure,
     /// Measure the benefit multiplies.
     pub base_measure: Measure,
-    /// Unit of quantities.
+    /// Unit of the qualifier, where it is a quantity.
     pub unit: Option<String>,
+    /// Unit of the base, where it is a quantity.
+    pub base_unit: Option<String>,
     /// Retrospective or marginal.
     pub method: Method,
     /// The ladder.
@@ -132,6 +165,10 @@ pub struct TermFigures {
     pub tier: Option<usize>,
     /// The next tier with its distance.
     pub next: Option<NextTier>,
+    /// Earned as the statement before said.
+    pub stated_before: Micros,
+    /// What became known since of the time before the stated period.
+    pub corrections: Micros,
     /// Earned in the stated period.
     pub earned_in_period: Micros,
     /// Earned in the accumulation period so far.
@@ -160,7 +197,7 @@ impl Statement {
         let mut blocks: Vec<CurrencyBlock> = Vec::new();
         for agreement in input.agreements {
             let currency = agreement.currency;
-            let figures = agreement_figures(agreement)?;
+            let figures = agreement_figures(agreement, input.period)?;
             let index = match blocks.iter().position(|b| b.currency == currency) {
                 Some(index) => index,
                 None => {
@@ -185,7 +222,7 @@ impl Statement {
             revision: input.revision,
             as_of: input.as_of,
             blocks,
-            exceptions: input.exceptions,
+            open_points: input.open_points,
             audit_head: input.audit_head,
         })
     }
@@ -196,16 +233,38 @@ impl Statement {
     }
 }
 
-fn agreement_figures(agreement: AgreementInput) -> Result<AgreementFigures, Problem> {
+fn agreement_figures(agreement: AgreementInput, period: Period) -> Result<AgreementFigures, Problem> {
     let mut totals = Totals { settled: agreement.settled, ..Totals::default() };
+    let (stated_on, mut stated) = agreement.stated.map_or((None, Vec::new()), |s| (Some(s.on), s.terms));
     let mut terms = Vec::with_capacity(agreement.terms.len());
+    let mut changes = Vec::new();
     for term in agreement.terms {
-        let figures = term_figures(&agreement.id, agreement.currency, term)?;
+        let same = |s: &StatedTerm| (&s.id, s.accumulation, s.part) == (&term.id, term.accumulation, term.part);
+        let before = stated.iter().position(same).map(|at| stated.swap_remove(at));
+        if stated_on.is_some() {
+            let known = before.as_ref().map_or(&[][..], |b| &b.lines);
+            let earlier = term.lines.iter().filter(|l| l.counted_in < period.from);
+            changes.extend(line_changes(&term.id, known, earlier));
+        }
+        let figures = term_figures(&agreement.id, agreement.currency, term, before.map_or(Micros::ZERO, |b| b.earned))?;
+        totals.stated_before += figures.stated_before;
+        totals.corrections += figures.corrections;
         totals.earned_in_period += figures.earned_in_period;
         totals.earned += figures.earned;
         totals.booked += figures.booked;
         terms.push(figures);
     }
+    let mut gone = Vec::new();
+    for term in stated {
+        changes.extend(line_changes(&term.id, &term.lines, std::iter::empty()));
+        totals.stated_before += term.earned;
+        totals.corrections -= term.earned;
+        if !term.earned.is_zero() {
+            gone.push(GoneFigure { id: term.id, accumulation: term.accumulation, stated: term.earned });
+        }
+    }
+    gone.sort_by(|a, b| (a.accumulation.from, &a.id).cmp(&(b.accumulation.from, &b.id)));
+    changes.sort_by(LineChange::order);
     totals.open = totals.earned - totals.settled;
     let carry_reason = if totals.open.is_zero() {
         None
@@ -222,11 +281,14 @@ fn agreement_figures(agreement: AgreementInput) -> Result<AgreementFigures, Prob
         totals,
         carry_reason,
         settlements: agreement.settlements,
+        stated_on,
         terms,
+        gone,
+        changes,
     })
 }
 
-fn term_figures(agreement: &str, currency: Currency, term: TermInput) -> Result<TermFigures, Problem> {
+fn term_figures(agreement: &str, currency: Currency, term: TermInput, stated: Micros) -> Result<TermFigures, Problem> {
     if term.tier.is_some_and(|index| index >= term.tiers.len()) {
         return Err(Problem::new(
             "statement-tier",
@@ -251,14 +313,24 @@ fn term_figures(agreement: &str, currency: Currency, term: TermInput) -> Result<
         .tiers
         .get(next_index)
         .map(|tier| NextTier { tier: tier.clone(), missing: (tier.from - term.qualifier).clamp_positive() });
-    let recipe = recipe(&term, currency.minor_digits());
+    let corrections = term.earned_before - stated;
+    let change = term.earned - term.earned_before;
+    let mut recipe = term.recipe;
+    if !stated.is_zero() && !corrections.is_zero() {
+        recipe.push(RecipeStep::Correction { before: term.earned_before, stated, change: corrections });
+    }
+    if !term.earned_before.is_zero() {
+        recipe.push(RecipeStep::InPeriod { earned: term.earned, before: term.earned_before, change });
+    }
     Ok(TermFigures {
         id: term.id,
         kind: term.kind,
         accumulation: term.accumulation,
+        part: term.part,
         qualifier_measure: term.qualifier_measure,
         base_measure: term.base_measure,
         unit: term.unit,
+        base_unit: term.base_unit,
         method: term.method,
         tiers: term.tiers,
         qualifier: term.qualifier,
@@ -266,7 +338,9 @@ fn term_figures(agreement: &str, currency: Currency, term: TermInput) -> Result<
         base: term.base,
         tier: term.tier,
         next,
-        earned_in_period: term.earned - term.earned_before,
+        stated_before: stated,
+        corrections,
+        earned_in_period: change,
         earned: term.earned,
         booked: term.booked,
         recipe,
@@ -297,8 +371,8 @@ fn short_name(name: &str) -> &str {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::agreement::{Benefit, Bound};
-    use crate::core::number::Rate;
+    use crate::core::agreement::Benefit;
+    use crate::core::number::{Fine, Rate};
 
     fn micros(text: &str) -> Micros {
         Micros::parse(text).unwrap()
@@ -311,16 +385,21 @@ mod tests {
     }
     fn line(document: &str, net: &str, share: &str) -> StatementLine {
         StatementLine {
-            document_type: "invoice".into(),
+            document_type: crate::core::line::DocumentType::Invoice,
             document: document.into(),
             line: "1".into(),
             date: day("2026-06-03"),
             item: Some("P-100".into()),
-            description: None,
             quantity: micros("10"),
             unit: "EA".into(),
             net: micros(net),
             net_currency: Currency::parse("EUR").unwrap(),
+            counted_in: day("2026-06-01"),
+            version: 1,
+            qualifier: micros(net).exact(),
+            base: micros(net).exact(),
+            derived: vec![],
+            unrounded: Fine::ZERO,
             share: micros(share),
         }
     }
@@ -329,11 +408,12 @@ mod tests {
             id: "volume".into(),
             kind: "volume".into(),
             accumulation: Period::new(day("2026-01-01"), day("2026-12-31")).unwrap(),
+            part: 0,
             qualifier_measure: Measure::NetAmount,
             base_measure: Measure::NetAmount,
             unit: None,
+            base_unit: None,
             method: Method::Retrospective,
-            bound: Bound::Reached,
             tiers: vec![tier("0", "1%"), tier("100000", "2%"), tier("250000", "3.5%")],
             qualifier: micros("120000"),
             qualifier_of_all_partners: false,
@@ -342,6 +422,7 @@ mod tests {
             earned: micros("2400"),
             earned_before: micros("900"),
             booked: micros("2400"),
+            recipe: vec![],
             lines: vec![line("1", "90000", "1800"), line("2", "30000", "600")],
         }
     }
@@ -356,6 +437,7 @@ mod tests {
             carry_reason: CarryReason::NotDue,
             settlements: vec![],
             terms,
+            stated: None,
         }
     }
     fn input(agreements: Vec<AgreementInput>) -> StatementInput {
@@ -369,7 +451,7 @@ mod tests {
             revision: 1,
             as_of: day("2026-06-30"),
             agreements,
-            exceptions: vec![],
+            open_points: vec![],
             audit_head: None,
         }
     }
@@ -383,6 +465,44 @@ mod tests {
         assert_eq!(figures.carry_reason, Some(CarryReason::NotDue));
         let next = figures.terms[0].next.as_ref().unwrap();
         assert_eq!((next.tier.from, next.missing), (micros("250000"), micros("130000")));
+    }
+
+    fn stated(terms: Vec<StatedTerm>) -> Option<StatedAgreement> {
+        let period = Period::new(day("2026-05-01"), day("2026-05-31")).unwrap();
+        Some(StatedAgreement { on: StatedOn { period, period_label: "2026-05".into(), revision: 2 }, terms })
+    }
+
+    #[test]
+    fn what_was_stated_its_corrections_and_the_period_add_up_to_what_is_earned() {
+        let mut now = term();
+        now.lines[0].counted_in = day("2026-05-01");
+        let accumulation = now.accumulation;
+        let before =
+            |id: &str, earned: &str, lines| StatedTerm { id: id.into(), accumulation, part: 0, earned: micros(earned), lines };
+        let mut changed = line("1", "80000", "800");
+        changed.counted_in = day("2026-05-01");
+        let away = line("0", "100", "7");
+        let mut agreement = agreement("A1", "EUR", "0", vec![now]);
+        agreement.stated = stated(vec![before("volume", "800", vec![changed]), before("given-up", "7", vec![away])]);
+        let statement = Statement::build(input(vec![agreement])).unwrap();
+        let figures = &statement.blocks[0].agreements[0];
+        let t = &figures.totals;
+        // 900.00 earned before June by what is known now, 800.00 and 7.00 were stated.
+        assert_eq!((t.stated_before, t.corrections, t.earned_in_period), (micros("807"), micros("93"), micros("1500")));
+        assert_eq!(t.stated_before + t.corrections + t.earned_in_period, t.earned);
+        assert_eq!(figures.gone.iter().map(|g| (g.id.as_str(), g.stated)).collect::<Vec<_>>(), [("given-up", micros("7"))]);
+        let changes: Vec<_> = figures.changes.iter().map(|c| (c.document.as_str(), c.before, c.now)).collect();
+        assert_eq!(changes, [("0", Some(micros("100")), None), ("1", Some(micros("80000")), Some(micros("90000")))]);
+        let correction = RecipeStep::Correction { before: micros("900"), stated: micros("800"), change: micros("100") };
+        assert!(figures.terms[0].recipe.contains(&correction));
+    }
+
+    #[test]
+    fn the_first_statement_says_what_was_earned_before_it() {
+        let statement = Statement::build(input(vec![agreement("A1", "EUR", "0", vec![term()])])).unwrap();
+        let figures = &statement.blocks[0].agreements[0];
+        assert_eq!((figures.totals.stated_before, figures.totals.corrections), (micros("0"), micros("900")));
+        assert_eq!(figures.changes, [], "nothing was stated that could have changed");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What a statement is built from: plain figures of one partner, as the store and the engine give
 //! them. Earned amounts and shares arrive rounded; nothing here computes.
 
-use crate::core::agreement::{Bound, Direction, Measure, Method, Tier, words};
+use crate::core::agreement::{Direction, Measure, Method, Tier, words};
+use crate::core::derivation::Derivation;
+use crate::core::line::DocumentType;
 use crate::core::money::Currency;
-use crate::core::number::Micros;
+use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::Period;
+use crate::core::statement_recipe::RecipeStep;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
@@ -39,13 +42,57 @@ words! {
         BelowMinimum = "below-minimum",
         /// More was paid than is earned now; set off against later periods.
         Overpaid = "overpaid",
-        /// An open exception holds the settlement.
+        /// An open point has to be clarified first.
         Held = "held",
-        /// It waits for approval or for the ERP.
+        /// It is looked through in the house; nothing is promised yet.
+        InReview = "in-review",
+        /// It is released and on its way.
         InProgress = "in-progress",
         /// The agreement only accrues.
         AccrueOnly = "accrue-only",
     } default NotDue
+}
+
+words! {
+    /// Why a line of a document does not count, or counts otherwise than it says, as the partner may know it.
+    OpenReason {
+        /// Something has to be clarified in the house.
+        Clarifying = "clarifying",
+        /// The item is not known yet.
+        Item = "item",
+        /// The exchange rate is not known yet.
+        Rate = "rate",
+        /// The unit cannot be converted yet.
+        Unit = "unit",
+        /// It counts on its own day, since the document that it returns is not known.
+        Return = "return",
+    } default Clarifying
+}
+
+impl OpenReason {
+    /// What the partner is told of an exception's code; `None` for what concerns our own routes, comparisons
+    /// and decisions, which stays in the house.
+    pub fn of_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "unknown-item" => Self::Item,
+            "unknown-currency" | "no-rate" => Self::Rate,
+            "no-conversion" | "no-weight" => Self::Unit,
+            "return-without-reference" | "original-not-found" => Self::Return,
+            "no-figures"
+            | "sign-conflict"
+            | "mixed-partners"
+            | "duplicate-line"
+            | "no-gross-amount"
+            | "no-cost"
+            | "figure-too-large"
+            | "discount-without-goods" => Self::Clarifying,
+            _ => return None,
+        })
+    }
+    /// Whether the line counts all the same.
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Return)
+    }
 }
 
 /// Everything a statement is built from. All figures concern `partner` alone, except a qualifier
@@ -70,8 +117,8 @@ pub struct StatementInput {
     pub as_of: NaiveDate,
     /// Agreements, in the order in which they are shown.
     pub agreements: Vec<AgreementInput>,
-    /// Open exceptions that concern the partner.
-    pub exceptions: Vec<StatementException>,
+    /// Documents of the partner about which something is open.
+    pub open_points: Vec<OpenPoint>,
     /// Head of the audit chain when the statement was made.
     pub audit_head: Option<String>,
 }
@@ -93,10 +140,47 @@ pub struct AgreementInput {
     pub settled: Micros,
     /// Why the rest is not settled, where there is a rest.
     pub carry_reason: CarryReason,
-    /// Settlements of the period or still under way.
+    /// Credit memos that left the house; together they are `settled`.
     pub settlements: Vec<StatementSettlement>,
     /// Terms in file order.
     pub terms: Vec<TermInput>,
+    /// What the partner was told last, before the stated period; `None` on the first statement.
+    pub stated: Option<StatedAgreement>,
+}
+
+/// An agreement on an earlier statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatedAgreement {
+    /// Which statement.
+    pub on: StatedOn,
+    /// What it said.
+    pub terms: Vec<StatedTerm>,
+}
+
+/// The statement that this one builds on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatedOn {
+    /// Its period.
+    pub period: Period,
+    /// Name of the period in the fiscal calendar.
+    pub period_label: String,
+    /// Its revision.
+    pub revision: u32,
+}
+
+/// A figure as it was stated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatedTerm {
+    /// Term id.
+    pub id: String,
+    /// Accumulation period.
+    pub accumulation: Period,
+    /// 0, or the document or line that is its own period.
+    pub part: i64,
+    /// Earned.
+    pub earned: Micros,
+    /// The lines that counted.
+    pub lines: Vec<StatementLine>,
 }
 
 /// One term's figures for one accumulation period.
@@ -106,18 +190,20 @@ pub struct TermInput {
     pub id: String,
     /// Type word: `volume`, `fixed`.
     pub kind: String,
-    /// Accumulation period that holds the stated period's last day.
+    /// Accumulation period.
     pub accumulation: Period,
+    /// 0, or the document or line that is its own period.
+    pub part: i64,
     /// Measure that picks the tier.
     pub qualifier_measure: Measure,
     /// Measure the benefit multiplies.
     pub base_measure: Measure,
-    /// Unit of quantities.
+    /// Unit of the qualifier, where it is a quantity.
     pub unit: Option<String>,
+    /// Unit of the base, where it is a quantity.
+    pub base_unit: Option<String>,
     /// Retrospective or marginal.
     pub method: Method,
-    /// How bounds are compared.
-    pub bound: Bound,
     /// The ladder of the version that `tier` is of, with the bounds of this accumulation period; empty
     /// for terms without tiers.
     pub tiers: Vec<Tier>,
@@ -131,10 +217,12 @@ pub struct TermInput {
     pub tier: Option<usize>,
     /// Earned in the accumulation period up to `as_of`, rounded.
     pub earned: Micros,
-    /// Earned as it stood at the end of the day before the stated period.
+    /// Earned up to the day before the stated period, by what is known now.
     pub earned_before: Micros,
     /// Booked in the accrual ledger.
     pub booked: Micros,
+    /// How to recompute `earned`.
+    pub recipe: Vec<RecipeStep>,
     /// Every line that counted in the accumulation period with its rounded share; empty when the
     /// statement is not itemised.
     pub lines: Vec<StatementLine>,
@@ -143,8 +231,8 @@ pub struct TermInput {
 /// One line that counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatementLine {
-    /// Document type word.
-    pub document_type: String,
+    /// Document type.
+    pub document_type: DocumentType,
     /// Document number.
     pub document: String,
     /// Line number.
@@ -153,8 +241,6 @@ pub struct StatementLine {
     pub date: NaiveDate,
     /// Item code.
     pub item: Option<String>,
-    /// Item description.
-    pub description: Option<String>,
     /// Signed quantity.
     pub quantity: Micros,
     /// Unit.
@@ -163,6 +249,18 @@ pub struct StatementLine {
     pub net: Micros,
     /// The document's currency.
     pub net_currency: Currency,
+    /// First day of the accounting month in which it counts.
+    pub counted_in: NaiveDate,
+    /// Agreement version that ruled it.
+    pub version: u32,
+    /// What it adds to the qualifier, in the agreement's currency or the term's unit.
+    pub qualifier: Exact,
+    /// What it adds to the base.
+    pub base: Exact,
+    /// How these follow from the document, where they are not just what it says.
+    pub derived: Vec<Derivation>,
+    /// Its part of the benefit before rounding and before caps.
+    pub unrounded: Fine,
     /// Share of the earned amount, rounded, in the agreement's currency.
     pub share: Micros,
 }
@@ -182,13 +280,23 @@ pub struct StatementSettlement {
     pub document: Option<String>,
 }
 
-/// An open exception that concerns the partner.
+/// A document of the partner about which something is open, in facts that the partner knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatementException {
-    /// Stable code.
-    pub code: String,
-    /// What it is about: `invoice 2001 line 2`.
-    pub subject: String,
-    /// What has to be decided.
-    pub message: String,
+pub struct OpenPoint {
+    /// What is open.
+    pub reason: OpenReason,
+    /// Document type.
+    pub document_type: DocumentType,
+    /// Document number.
+    pub document: String,
+    /// Document date, where it is known.
+    pub date: Option<NaiveDate>,
+    /// Line number; `None` for the whole document.
+    pub line: Option<String>,
+    /// Item code.
+    pub item: Option<String>,
+    /// Net amount on the document.
+    pub net: Option<Micros>,
+    /// Its currency, as the document writes it.
+    pub currency: Option<String>,
 }

@@ -34,6 +34,10 @@ words! {
 }
 
 impl MailState {
+    /// Whether only a person can say what becomes of it.
+    pub const fn waits_for_a_person(self) -> bool {
+        matches!(self, Self::Uncertain | Self::Refused | Self::Bounced)
+    }
     /// Whether the step is allowed. `Uncertain`, `Refused` and `Bounced` go back to `Planned` only
     /// when a person asks for it; the message id stays the same.
     pub fn may_become(self, next: MailState) -> bool {
@@ -243,7 +247,8 @@ pub fn plan_statement(
     Ok(rows)
 }
 
-fn same_address(a: &str, b: &str) -> bool {
+/// Whether two spellings are one address.
+pub fn same_address(a: &str, b: &str) -> bool {
     a.trim().to_lowercase() == b.trim().to_lowercase()
 }
 
@@ -430,23 +435,34 @@ enum Reached {
     Nobody(String),
 }
 
+/// Codes of the exceptions that a mail may raise and that sending it again settles.
+pub const PROBLEMS: &[&str] = &[
+    "mail-uncertain",
+    "mail-refused",
+    "mail-bounced",
+    "mail-address",
+    "mail-not-a-contact",
+    "mail-wrong-partner",
+    "mail-content",
+];
+
 /// The exception that a state raises, if any.
 pub fn problem_of(row: &MailRow, state: MailState, answer: &str) -> Option<Problem> {
     let (code, message, help) = match state {
         MailState::Uncertain => (
             "mail-uncertain",
             format!("the mail to {} may or may not have arrived: {answer}", row.contact),
-            "ask the recipient, then mark it as sent or send it again; it keeps its message id",
+            "ask the recipient; if it is not there, `rebated statement resend`, else confirm this exception",
         ),
         MailState::Refused => (
             "mail-refused",
             format!("the mail to {} was refused: {answer}", row.contact),
-            "correct the address, then send it again",
+            "mend the cause that the answer names, then `rebated statement resend`; with a new address `rebated statement send`",
         ),
         MailState::Bounced => (
             "mail-bounced",
             format!("the mail to {} came back: {answer}", row.contact),
-            "correct the address, then send it again",
+            "correct the address, then `rebated statement send`",
         ),
         MailState::Planned | MailState::Sending | MailState::Sent | MailState::Later => return None,
     };

@@ -4,7 +4,9 @@ use super::contest;
 use super::figures::{KeyFigure, too_large};
 use super::{PipelineResult, Runtime};
 use crate::core::agreement::AgreementVersion;
-use crate::core::matching::{BASE, MasterData, Matcher, facet};
+use crate::core::derivation::{self, Derivation};
+use crate::core::line::Line;
+use crate::core::matching::{BASE, Contribution, MasterData, Matcher, QUALIFIER, facet};
 use crate::core::number::Exact;
 use crate::core::period::{FiscalCalendar, Period};
 use crate::core::problem::Problem;
@@ -20,6 +22,7 @@ pub type CountedByKey = BTreeMap<(i64, String, Period, i64), Vec<CountedLine>>;
 /// One agreement's versions with the master data that decides what counts under them: read and prepared
 /// once for any number of partners.
 pub struct Lens {
+    versions: Vec<AgreementVersion>,
     master: Arc<MasterData>,
     matcher: Matcher,
     calendar: FiscalCalendar,
@@ -31,7 +34,8 @@ impl Lens {
     pub fn new(runtime: &Runtime, versions: &[AgreementVersion], master: &Arc<MasterData>) -> Self {
         let calendar = runtime.settings.calendar;
         let agreement = versions.last().map(|v| v.id.clone()).unwrap_or_default();
-        Self { master: master.clone(), matcher: Matcher::new(versions, master.clone(), calendar), calendar, agreement }
+        let matcher = Matcher::new(versions, master.clone(), calendar);
+        Self { versions: versions.to_vec(), master: master.clone(), matcher, calendar, agreement }
     }
 
     /// Every line of a partner that counts under the agreement up to `cutoff`, by key.
@@ -81,7 +85,7 @@ pub async fn with_master(
 }
 
 async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<NaiveDate>) -> PipelineResult<CountedByKey> {
-    let Lens { master, matcher, .. } = lens;
+    let Lens { versions, master, matcher, .. } = lens;
     // Documents of partners that were merged into this one may count for it.
     let mut sources: BTreeSet<i64> = BTreeSet::from([partner_id]);
     for partner in master.partners() {
@@ -100,8 +104,10 @@ async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<Naiv
                 let Some(line) = document.lines.iter().find(|l| l.id == line_id) else { continue };
                 let Some(term) = matcher.term_id(contribution.key.agreement, contribution.key.term) else { continue };
                 let key = (partner_id, term.to_string(), contribution.key.period, contribution.key.part);
+                let derived = derived(master, versions, term, line, &contribution);
                 counted.entry(key).or_default().push(CountedLine {
                     line_id,
+                    document_type: line.document_type,
                     document: line.document_number.to_string(),
                     line: line.line_number.to_string(),
                     date: line.document_date,
@@ -116,11 +122,35 @@ async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<Naiv
                     version: contribution.version,
                     sums: contribution.sums,
                     sides: contribution.sides,
+                    derived,
                 });
             }
         }
     }
     Ok(counted)
+}
+
+/// How what a line adds follows from its document, where it is not just what that says.
+fn derived(
+    master: &MasterData,
+    versions: &[AgreementVersion],
+    term: &str,
+    line: &Line,
+    contribution: &Contribution,
+) -> Vec<Derivation> {
+    let version = versions.iter().find(|v| v.version == contribution.version);
+    let Some((version, term)) = version.and_then(|v| Some((v, v.terms.iter().find(|t| t.id == term)?))) else {
+        return Vec::new();
+    };
+    // What helps to reckon the figure beside its own lines is measured in ways of its own.
+    if contribution.facet != facet::MAIN {
+        return Vec::new();
+    }
+    let measures = term.rule.measures();
+    let (qualifier, base) = ((measures.qualifier, measures.unit), (measures.base, measures.base_unit));
+    let of = |measure, slot: usize| derivation::derive(master, version, line, measure, contribution.sums.slots[slot]);
+    let other = if qualifier == base { None } else { of(qualifier, QUALIFIER) };
+    other.into_iter().chain(of(base, BASE)).collect()
 }
 
 /// The lines of one figure with their shares, in document order.

@@ -54,7 +54,10 @@ pub async fn receipts(
             .iter()
             .map(|r| &r.entry)
             .filter(|e| {
-                same(&e.term, e.period_from, e.period_to, e.part) && !matches!(e.kind.as_str(), "settlement" | "write-off")
+                // Like what is earned: of the months that were asked for.
+                same(&e.term, e.period_from, e.period_to, e.part)
+                    && !matches!(e.kind.as_str(), "settlement" | "write-off")
+                    && cutoff.is_none_or(|day| e.for_month <= day)
             })
             .map(|e| e.amount)
             .sum();
@@ -67,9 +70,10 @@ pub async fn receipts(
             partner: partner.to_owned(),
             period: figure.period,
             currency: newest.currency,
+            sold_by: cutoff,
         };
         let shares = counted::shares(runtime, &versions, figure, &counted)?;
-        receipts.push(Receipt::new(head, &figure.evaluation, &shares, figure.earned, booked, paid));
+        receipts.push(Receipt::new(head, &figure.reckoning(&versions), &shares, booked, paid));
     }
     Ok(receipts)
 }

@@ -4,14 +4,15 @@
 
 use super::baselines;
 use crate::core::accrual::{
-    BucketShare, Combination, Entry, Evaluation, Figure, PartnerFigure, Step, Taken, TooLarge, apply_caps, evaluate,
+    BucketShare, Combination, Entry, Evaluation, Figure, Lowered, PartnerFigure, Step, Taken, TooLarge, apply_caps, evaluate,
     evaluate_to_date, take_off,
 };
-use crate::core::agreement::{AgreementVersion, QualifierScope};
+use crate::core::agreement::{AgreementVersion, Measure, QualifierScope};
 use crate::core::matching::{BASE, Sums, facet};
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
 use crate::core::problem::Problem;
+use crate::core::statement_recipe::Reckoning;
 use crate::store::{AccumulatorRow, StoreResult, Tx};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
@@ -48,8 +49,27 @@ pub struct KeyFigure {
     pub lines: i64,
     /// What other terms take off the base, by their place in `after`.
     pub taken_off: Vec<(i64, Taken)>,
-    /// How it was reckoned.
+    /// How it was reckoned, up to caps over several figures.
     pub evaluation: Arc<Evaluation>,
+    /// The caps over several figures that changed it.
+    pub lowered: Vec<Lowered>,
+}
+
+impl KeyFigure {
+    /// Ready to be explained, under the versions that it was reckoned by.
+    pub fn reckoning(&self, versions: &[AgreementVersion]) -> Reckoning<'_> {
+        let term =
+            versions.iter().rev().filter(|v| v.version <= self.version).find_map(|v| v.terms.iter().find(|t| t.id == self.term));
+        let base_measure = term.map_or(Measure::NetAmount, |t| t.rule.measures().base);
+        Reckoning {
+            evaluation: &self.evaluation,
+            partner_id: self.partner_id,
+            together: together(versions),
+            base_measure,
+            lowered: &self.lowered,
+            earned: self.earned,
+        }
+    }
 }
 
 /// Versions of each agreement, in order of id and version.
@@ -196,12 +216,13 @@ pub fn figures(
             part: f.part,
             earned: f.earned,
             buckets: f.shares.clone(),
-            lowered_by: None,
+            lowered_by: Vec::new(),
         })
         .collect();
     apply_caps(newest, &mut capped);
     for (figure, capped) in result.iter_mut().zip(capped) {
         figure.earned = capped.earned;
+        figure.lowered = capped.lowered_by;
         figure.buckets = capped.buckets.iter().map(|b| (b.bucket, b.earned)).collect();
     }
     Ok(result)
@@ -248,6 +269,7 @@ fn of_evaluation(
         lines: evaluation.lines,
         taken_off: taken_off.iter().filter(|(id, _, _)| *id == partner.partner_id).map(|(_, place, t)| (*place, *t)).collect(),
         evaluation: evaluation.clone(),
+        lowered: Vec::new(),
     };
     evaluation.partners.iter().map(of_partner).collect()
 }

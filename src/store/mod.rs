@@ -47,7 +47,7 @@ pub use migrate::latest_version;
 pub use rehearsal::Rehearsal;
 pub use run::{RunRow, StageRow};
 pub use settlement::{ApprovalRow, SettlementPart, SettlementRow};
-pub use statement::StatementRow;
+pub use statement::{StatementHead, StatementRow};
 pub use stored_document::StoredDocument;
 pub use user::UserRow;
 

@@ -1,6 +1,6 @@
 //! Statements as stored figures, numbered by revision.
 
-use super::{StoreResult, Tx, on};
+use super::{StoreResult, Tx, from_row, on};
 use chrono::{DateTime, NaiveDate, Utc};
 
 /// A stored statement.
@@ -23,6 +23,20 @@ pub struct StatementRow {
     /// Business day it was written for.
     pub business_day: NaiveDate,
 }
+
+/// A statement without its figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementHead {
+    /// Id.
+    pub id: i64,
+    /// First day.
+    pub period_from: NaiveDate,
+    /// Last day.
+    pub period_to: NaiveDate,
+    /// 1, 2, ...
+    pub revision: i64,
+}
+from_row!(StatementHead { id, period_from, period_to, revision });
 
 type Columns = (i64, String, NaiveDate, NaiveDate, i64, String, String, NaiveDate);
 
@@ -47,6 +61,14 @@ impl Tx {
              WHERE partner = $1 AND period_from = $2 AND period_to = $3 ORDER BY revision DESC LIMIT 1")
             .bind(partner).bind(from).bind(to).fetch_optional(c).await?);
         Ok(found.map(row))
+    }
+    /// Newest revisions of a partner's statements for periods that ended before a day: the latest period first, of two that
+    /// end on one day the one written last.
+    pub async fn statements_before(&mut self, partner: &str, day: NaiveDate) -> StoreResult<Vec<StatementHead>> {
+        Ok(on!(self, c => sqlx::query_as(
+            "SELECT id, period_from, period_to, revision FROM statement s WHERE partner = $1 AND period_to < $2 AND revision = (
+                 SELECT MAX(revision) FROM statement n WHERE n.partner = s.partner AND n.period_from = s.period_from AND n.period_to = s.period_to)
+             ORDER BY period_to DESC, id DESC").bind(partner).bind(day).fetch_all(c).await?))
     }
     /// A statement by id.
     pub async fn statement(&mut self, id: i64) -> StoreResult<Option<StatementRow>> {

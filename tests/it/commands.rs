@@ -82,7 +82,7 @@ const CALLS: &[&str] = &[
 
 /// Commands whose success takes more than this company has, or that do not end; other tests play them.
 const ELSEWHERE: &[&str] =
-    &["daemon", "demo", "settlement approve", "settlement reject", "settlement accept", "exception resolve"];
+    &["daemon", "demo", "settlement approve", "settlement reject", "settlement accept", "exception resolve", "statement resend"];
 
 fn split(call: &str) -> (Option<char>, Vec<&str>) {
     let mut words: Vec<&str> = call.split(' ').collect();
@@ -242,6 +242,7 @@ fn refused_attempts_stand_in_the_trail_with_a_name_and_without() {
         ("exception resolve 1 --action confirm --reason x", "exception resolve"),
         ("exception assign 1 mia", "exception assign"),
         ("statement send --partner C-300 --period 2026-03", "statement send"),
+        ("statement resend --partner C-300 --period 2026-03 --reason x", "statement resend"),
         ("period close 2026-02", "period close"),
         ("period reopen 2026-01 --reason x", "period reopen"),
     ];

@@ -39,7 +39,7 @@ fn statement(code: &str, name: &str) -> Statement {
         revision: 1,
         as_of: "2026-06-30".parse().unwrap(),
         agreements: vec![],
-        exceptions: vec![],
+        open_points: vec![],
         audit_head: None,
     })
     .unwrap()

@@ -29,6 +29,7 @@ mod output;
 mod races;
 mod reading;
 mod rebuild;
+mod resend;
 mod scenarios;
 mod schema;
 mod start_page;

@@ -98,6 +98,7 @@ scenarios! {
     who_may_do_what = "who-may-do-what",
     statement_figures = "statement-figures",
     figure_too_large = "figure-too-large",
+    statements_add_up = "statements-add-up",
 }
 
 #[test]

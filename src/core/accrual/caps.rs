@@ -22,8 +22,24 @@ pub struct Figure {
     pub earned: Micros,
     /// By accounting month; they add up to `earned`.
     pub buckets: Vec<BucketShare>,
-    /// The cap that lowered it, with what was left of it.
-    pub lowered_by: Option<(&'static str, Micros)>,
+    /// The caps that changed it, in the order in which they did.
+    pub lowered_by: Vec<Lowered>,
+}
+
+/// What a cap over several figures made of one of them: of `asked` and `before` together the cap lets `cap`
+/// through at most, and `after` is what that leaves for this figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lowered {
+    /// `caps.per_partner` or `caps.total`.
+    pub name: &'static str,
+    /// The cap, in whole minor units.
+    pub cap: Micros,
+    /// What the figures served before asked for.
+    pub asked: Micros,
+    /// The figure before this cap.
+    pub before: Micros,
+    /// And after it.
+    pub after: Micros,
 }
 
 /// Applies `caps.per_partner` of each term and `caps.total` of the agreement to all its figures
@@ -73,12 +89,13 @@ pub fn apply_caps(newest: &AgreementVersion, figures: &mut [Figure]) {
 /// let through.
 fn serve(figure: &mut Figure, running: &mut i128, cap: Micros, name: &'static str) {
     let most = i128::from(cap.0);
-    let before = (*running).min(most);
+    let asked = *running;
     *running += i128::from(figure.earned.0);
     // Never further from zero than the figure itself.
-    let allowed = Micros(i64::try_from((*running).min(most) - before).unwrap_or(figure.earned.0));
+    let allowed = Micros(i64::try_from((*running).min(most) - asked.min(most)).unwrap_or(figure.earned.0));
     if allowed != figure.earned {
+        let asked = Micros(i64::try_from(asked).unwrap_or(i64::MAX));
+        figure.lowered_by.push(Lowered { name, cap, asked, before: figure.earned, after: allowed });
         figure.earned = allowed;
-        figure.lowered_by = Some((name, Micros(i64::try_from(most - before).unwrap_or(i64::MAX))));
     }
 }

@@ -114,15 +114,6 @@ pub enum Step {
         /// The cap.
         cap: Micros,
     },
-    /// Lowered by a cap over several figures of the agreement.
-    SharedCap {
-        /// Which cap: `caps.per_partner` or `caps.total`.
-        name: &'static str,
-        /// The cap.
-        cap: Micros,
-        /// What was left of it.
-        left: Micros,
-    },
     /// A term that it requires has earned nothing.
     Unmet {
         /// The terms.
@@ -172,7 +163,7 @@ pub fn benefit_text(benefit: &Benefit, currency: Currency) -> String {
 }
 
 /// A share in percent for display, cut and never rounded up: 9.99999 % is not ten.
-fn percent(part: Exact, whole: Exact) -> String {
+pub fn percent(part: Exact, whole: Exact) -> String {
     let scaled = part.checked_share(Exact(100 * Exact::ONE.0), whole).map_or(Exact::ZERO, |p| p);
     let step = Exact::ONE.0 / 10_000;
     let mut cut = Exact(scaled.0 - scaled.0 % step);
@@ -262,9 +253,6 @@ impl Step {
             Step::Clamped { computed } => format!("more returns than sales: {} becomes 0", computed.to_text(2)),
             Step::Floor { floor } => format!("raised to the floor of {}", currency.amount_text(*floor)),
             Step::Cap { cap } => format!("lowered to the cap of {} (caps.benefit)", currency.amount_text(*cap)),
-            Step::SharedCap { name, cap, left } => {
-                format!("{} is left of the cap of {} ({name})", currency.amount_text(*left), currency.amount_text(*cap))
-            }
             Step::Unmet { requires } => format!("nothing, since {} earned nothing", requires.join(" and ")),
             Step::Beaten { by } => format!("nothing, since {by} of the same set earns more"),
             Step::After { term, benefit } => {

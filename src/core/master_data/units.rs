@@ -53,6 +53,17 @@ impl Ratio {
     }
 }
 
+impl std::fmt::Display for Ratio {
+    /// A decimal where it has an end, else a fraction: `12`, `0.5`, `1/12`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let one = Exact::ONE.0;
+        match self.num.checked_mul(one).filter(|scaled| scaled % self.den == 0) {
+            Some(scaled) => write!(f, "{}", Exact(scaled / self.den)),
+            None => write!(f, "{}/{}", self.num, self.den),
+        }
+    }
+}
+
 /// Shortest way through the conversions valid on the day; earlier lists win.
 pub(super) fn find_ratio(lists: &[&[Conversion]], from: &str, to: &str, day: NaiveDate) -> Option<Ratio> {
     let mut reached: Vec<(&str, Ratio)> = vec![(from, Ratio::ONE)];
@@ -116,6 +127,12 @@ pub(super) fn disagreeing(list: &[Conversion]) -> Vec<Conversion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_factor_is_written_as_a_decimal_where_it_has_an_end() {
+        let text = |num, den| Ratio::new(num, den).to_string();
+        assert_eq!([text(12, 1), text(1, 8), text(1, 12), text(24, 36)], ["12", "0.125", "1/12", "2/3"]);
+    }
 
     #[test]
     fn conversions_that_lead_back_to_their_start_end_the_search() {

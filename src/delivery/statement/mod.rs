@@ -1,12 +1,14 @@
 //! Statements: from figures to a mail with a sheet.
 //!
-//! `words` and `numbers` speak the partner's language, `view` turns figures into text once, and
+//! `words`, `phrases`, `steps` and `numbers` speak the partner's language, `view` turns figures into text once, and
 //! `html`, `text` and `sheet` only lay it out. Nothing here computes a figure. The same statement
 //! gives the same bytes.
 
 pub mod html;
 pub mod numbers;
+pub mod phrases;
 pub mod sheet;
+pub mod steps;
 pub mod text;
 pub mod view;
 pub mod words;

@@ -3,6 +3,7 @@
 use crate::core::agreement::Benefit;
 use crate::core::money::Currency;
 use crate::core::number::Micros;
+use crate::core::recipe_text::shortened;
 use crate::core::statement::Language;
 use chrono::NaiveDate;
 
@@ -42,6 +43,15 @@ pub fn money(language: Language, currency: Currency, amount: Micros) -> String {
 /// A quantity or other figure, as many decimals as it has.
 pub fn figure(language: Language, value: Micros) -> String {
     localized(language, &value.to_text(0))
+}
+
+/// An exact figure; one without an end is cut where no pocket calculator shows more.
+pub fn figure_text(language: Language, plain: &str) -> String {
+    let shown = shortened(plain);
+    match shown.strip_suffix('…') {
+        Some(cut) => format!("{}…", localized(language, cut)),
+        None => localized(language, &shown),
+    }
 }
 
 /// A day: `30 Jun 2026`, `30.06.2026`, `30/06/2026`. English spells the month, since the two

@@ -1,13 +1,18 @@
-//! The sheet: summary, lines, how to recompute.
+//! The sheet: summary, terms, credit memos, lines, how to recompute; changes and open points where there
+//! are any. Every column means one thing on its page, so that it can be added up.
 //!
 //! Numbers are typed cells so that the reader can add them up; text that a spreadsheet program
 //! could take for a formula gets a single quote in front (OWASP ASVS 1.2.10). The creation date is
 //! the statement's own, so the same statement gives the same bytes.
 
+use super::numbers::{benefit, day, figure_text};
+use super::steps::recipe;
 use super::view;
 use super::words::Words;
+use crate::core::derivation::Wording;
 use crate::core::money::Currency;
-use crate::core::statement::{Statement, TermFigures};
+use crate::core::number::Micros;
+use crate::core::statement::{AgreementFigures, Statement, StatementLine, TermFigures};
 use crate::core::visible::is_hidden;
 use chrono::NaiveDate;
 use rust_xlsxwriter::{DocProperties, Format, FormatAlign, Note, Workbook, Worksheet, XlsxError};
@@ -24,8 +29,16 @@ pub fn write(statement: &Statement) -> Result<Vec<u8>, XlsxError> {
     );
     let styles = Styles::new();
     summary(workbook.add_worksheet(), statement, words, &styles)?;
+    terms(workbook.add_worksheet(), statement, words, &styles)?;
+    memos(workbook.add_worksheet(), statement, words, &styles)?;
     lines(workbook.add_worksheet(), statement, words, &styles)?;
     recompute(workbook.add_worksheet(), statement, words, &styles)?;
+    if agreements(statement).any(|(_, agreement)| !agreement.changes.is_empty()) {
+        changes(workbook.add_worksheet(), statement, words, &styles)?;
+    }
+    if !statement.open_points.is_empty() {
+        open_points(workbook.add_worksheet(), statement, words, &styles)?;
+    }
     workbook.save_to_buffer()
 }
 
@@ -119,11 +132,23 @@ fn name(sheet: &mut Worksheet, text: &str) -> Result<(), XlsxError> {
     Ok(())
 }
 
-fn summary(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Result<(), XlsxError> {
-    name(sheet, words.summary)?;
-    for (column, width) in [22, 22, 22, 16, 16, 16, 16, 16, 16, 16, 30].into_iter().enumerate() {
-        sheet.set_column_width_pixels(u16::try_from(column).unwrap_or(u16::MAX), width * 7)?;
+type Written = Result<(), XlsxError>;
+
+/// Headings of a page's columns with their widths in characters.
+fn heads(sheet: &mut Worksheet, row: u32, styles: &Styles, columns: &[(&str, u32)]) -> Written {
+    for (column, (_, width)) in (0u16..).zip(columns) {
+        sheet.set_column_width_pixels(column, width * 8)?;
     }
+    let mut heads = Row::at(sheet, row, styles);
+    for (head, _) in columns {
+        heads = heads.head(head)?;
+    }
+    Ok(())
+}
+
+/// One row for each agreement. No row of totals: whoever adds up a column adds up one thing, once.
+fn summary(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Written {
+    name(sheet, words.summary)?;
     Row::at(sheet, 0, styles)
         .styled(&format!("{} {}", words.title, words.period(&statement.period_label, statement.period)), &styles.title)?;
     Row::at(sheet, 1, styles).head(words.partner)?.text(&statement.partner_name)?.text(&statement.partner)?;
@@ -131,77 +156,41 @@ fn summary(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: 
     Row::at(sheet, 3, styles).head(words.as_of)?.day(statement.as_of)?;
     Row::at(sheet, 4, styles).head(words.revision)?.number(&statement.revision.to_string(), &styles.quantity)?;
     Row::at(sheet, 5, styles).text(&statement.company)?;
-    let mut heads = Row::at(sheet, 7, styles);
-    for head in [
-        words.agreement,
-        words.term,
-        words.accumulation,
-        words.qualifier,
-        words.base,
-        words.currency,
-        words.earned_in_period,
-        words.earned,
-        words.booked,
-        words.settled,
-        words.open,
-    ] {
-        heads = heads.head(head)?;
-    }
+    let columns = [
+        (words.agreement, 20),
+        (words.title_head, 28),
+        (words.currency, 12),
+        (words.stated_before, 16),
+        (words.earned_before, 16),
+        (words.corrections, 16),
+        (words.earned_in_period, 16),
+        (words.earned, 16),
+        (words.booked, 16),
+        (words.settled, 16),
+        (words.open, 16),
+        (words.reason, 30),
+    ];
+    heads(sheet, 7, styles, &columns)?;
     let mut row = 8;
     for block in &statement.blocks {
         let amount = styles.amount(block.currency);
-        let code = block.currency.to_string();
         let text = |value| block.currency.amount_text(value);
         for agreement in &block.agreements {
-            for term in &agreement.terms {
-                Row::at(sheet, row, styles)
-                    .text(&agreement.id)?
-                    .text(&term.id)?
-                    .text(&format!("{} – {}", term.accumulation.from, term.accumulation.to))?
-                    .number(&term.qualifier.to_string(), &styles.quantity)?
-                    .number(&term.base.to_string(), &styles.quantity)?
-                    .text(&code)?
-                    .number(&text(term.earned_in_period), &amount)?
-                    .number(&text(term.earned), &amount)?
-                    .number(&text(term.booked), &amount)?;
-                row += 1;
-            }
-            Row::at(sheet, row, styles)
-                .head(&agreement.id)?
-                .head(words.total)?
+            let totals = &agreement.totals;
+            let cells = Row::at(sheet, row, styles)
+                .text(&agreement.id)?
                 .text(&agreement.title)?
-                .text("")?
-                .text("")?
-                .text(&code)?
-                .number(&text(agreement.totals.earned_in_period), &amount)?
-                .number(&text(agreement.totals.earned), &amount)?
-                .number(&text(agreement.totals.booked), &amount)?
-                .number(&text(agreement.totals.settled), &amount)?
-                .number(&text(agreement.totals.open), &amount)?
+                .text(block.currency.code())?
+                .number(&text(totals.stated_before), &amount)?;
+            before(cells, agreement, &text(totals.corrections), &amount)?
+                .number(&text(totals.earned_in_period), &amount)?
+                .number(&text(totals.earned), &amount)?
+                .number(&text(totals.booked), &amount)?
+                .number(&text(totals.settled), &amount)?
+                .number(&text(totals.open), &amount)?
                 .text(agreement.carry_reason.map_or("", |reason| words.carry(reason)))?;
             row += 1;
-            for settlement in &agreement.settlements {
-                Row::at(sheet, row, styles)
-                    .text(&agreement.id)?
-                    .text(words.credit_memo)?
-                    .text(settlement.document.as_deref().unwrap_or(""))?
-                    .text(&settlement.reference)?
-                    .text(&settlement.period_label)?
-                    .text(&code)?
-                    .number(&text(settlement.amount), &amount)?
-                    .text(words.state(&settlement.state))?;
-                row += 1;
-            }
         }
-        row += 1;
-    }
-    for exception in &statement.exceptions {
-        Row::at(sheet, row, styles)
-            .head(words.exceptions)?
-            .text(&exception.code)?
-            .text(&exception.subject)?
-            .text(&exception.message)?;
-        row += 1;
     }
     if let Some(head) = &statement.audit_head {
         Row::at(sheet, row + 1, styles).text(words.audit_head)?.text(head)?;
@@ -209,79 +198,277 @@ fn summary(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: 
     Ok(())
 }
 
-fn terms(statement: &Statement) -> impl Iterator<Item = (Currency, &str, &TermFigures)> {
-    statement
-        .blocks
-        .iter()
-        .flat_map(|block| block.agreements.iter().map(move |agreement| (block.currency, agreement)))
+/// What was earned before the period and not stated: on the first statement as such, later as a correction.
+fn before<'a>(row: Row<'a>, agreement: &AgreementFigures, amount: &str, format: &Format) -> Result<Row<'a>, XlsxError> {
+    match agreement.stated_on {
+        None => row.number(amount, format)?.text(""),
+        Some(_) => row.text("")?.number(amount, format),
+    }
+}
+
+/// One row for each term and accumulation period.
+fn terms(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Written {
+    name(sheet, words.terms)?;
+    let columns = [
+        (words.agreement, 20),
+        (words.term, 14),
+        (words.first_day, 12),
+        (words.last_day, 12),
+        (words.qualifier, 16),
+        (words.qualifier_measure, 16),
+        (words.base, 16),
+        (words.base_measure, 16),
+        (words.unit, 8),
+        (words.pays_head, 16),
+        (words.stated_before, 16),
+        (words.earned_before, 16),
+        (words.corrections, 16),
+        (words.earned_in_period, 16),
+        (words.earned, 16),
+        (words.booked, 16),
+        (words.currency, 12),
+    ];
+    heads(sheet, 0, styles, &columns)?;
+    let mut row = 1;
+    for (currency, agreement) in agreements(statement) {
+        let amount = styles.amount(currency);
+        let text = |value| currency.amount_text(value);
+        for term in &agreement.terms {
+            let tier = term.tier.and_then(|index| term.tiers.get(index));
+            let pays = tier.map(|t| benefit(words.language, currency, term.base_unit.as_deref(), &t.benefit));
+            let cells = Row::at(sheet, row, styles)
+                .text(&agreement.id)?
+                .text(&term.id)?
+                .day(term.accumulation.from)?
+                .day(term.accumulation.to)?
+                .number(&term.qualifier.to_string(), &styles.quantity)?
+                .text(words.measure(term.qualifier_measure))?
+                .number(&term.base.to_string(), &styles.quantity)?
+                .text(words.measure(term.base_measure))?
+                .text(term.unit.as_deref().unwrap_or_default())?
+                .text(pays.as_deref().unwrap_or_default())?
+                .number(&text(term.stated_before), &amount)?;
+            before(cells, agreement, &text(term.corrections), &amount)?
+                .number(&text(term.earned_in_period), &amount)?
+                .number(&text(term.earned), &amount)?
+                .number(&text(term.booked), &amount)?
+                .text(currency.code())?;
+            row += 1;
+        }
+        for gone in &agreement.gone {
+            let mut cells = Row::at(sheet, row, styles)
+                .text(&agreement.id)?
+                .text(&gone.id)?
+                .day(gone.accumulation.from)?
+                .day(gone.accumulation.to)?;
+            for _ in 0..6 {
+                cells = cells.text("")?;
+            }
+            let cells = cells.number(&text(gone.stated), &amount)?;
+            let cells = before(cells, agreement, &text(-gone.stated), &amount)?;
+            let zero = text(Micros::ZERO);
+            cells.number(&zero, &amount)?.number(&zero, &amount)?.number(&zero, &amount)?.text(currency.code())?;
+            row += 1;
+        }
+    }
+    sheet.set_freeze_panes(1, 0)?;
+    Ok(())
+}
+
+/// Credit memos that left the house; together they are what is settled.
+fn memos(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Written {
+    name(sheet, words.credit_memos)?;
+    let columns = [
+        (words.agreement, 20),
+        (words.credit_memo, 20),
+        (words.reference, 22),
+        (words.period_label, 14),
+        (words.amount, 16),
+        (words.currency, 12),
+        (words.state, 16),
+    ];
+    heads(sheet, 0, styles, &columns)?;
+    let mut row = 1;
+    for (currency, agreement) in agreements(statement) {
+        let amount = styles.amount(currency);
+        for settlement in &agreement.settlements {
+            Row::at(sheet, row, styles)
+                .text(&agreement.id)?
+                .text(settlement.document.as_deref().unwrap_or(""))?
+                .text(&settlement.reference)?
+                .text(&settlement.period_label)?
+                .number(&currency.amount_text(settlement.amount), &amount)?
+                .text(currency.code())?
+                .text(words.state(&settlement.state))?;
+            row += 1;
+        }
+    }
+    Ok(())
+}
+
+fn agreements(statement: &Statement) -> impl Iterator<Item = (Currency, &AgreementFigures)> {
+    statement.blocks.iter().flat_map(|block| block.agreements.iter().map(move |agreement| (block.currency, agreement)))
+}
+
+fn all_terms(statement: &Statement) -> impl Iterator<Item = (Currency, &str, &TermFigures)> {
+    agreements(statement)
         .flat_map(|(currency, agreement)| agreement.terms.iter().map(move |term| (currency, agreement.id.as_str(), term)))
 }
 
-fn lines(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Result<(), XlsxError> {
+/// How line figures follow from documents, in the partner's words.
+fn derived(words: &Words, line: &StatementLine) -> String {
+    let wording = Wording {
+        number: &|plain| figure_text(words.language, plain),
+        day: &|date| day(words.language, date),
+        cost: words.cost,
+        discount: words.discount,
+    };
+    line.derived.iter().map(|way| way.formula(&wording)).collect::<Vec<_>>().join("; ")
+}
+
+fn lines(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Written {
     name(sheet, words.lines)?;
-    let mut heads = Row::at(sheet, 0, styles);
-    for head in [
-        words.agreement,
-        words.term,
-        words.document,
-        words.line,
-        words.date,
-        words.in_period,
-        words.item,
-        words.description,
-        words.quantity,
-        words.unit,
-        words.net,
-        words.currency,
-        words.share,
-        words.currency,
-    ] {
-        heads = heads.head(head)?;
-    }
+    let columns = [
+        (words.agreement, 14),
+        (words.term, 12),
+        (words.kind, 12),
+        (words.document, 16),
+        (words.line, 8),
+        (words.date, 12),
+        (words.in_period, 10),
+        (words.item, 14),
+        (words.quantity, 12),
+        (words.unit, 8),
+        (words.net, 14),
+        (words.document_currency, 10),
+        (words.derived, 44),
+        (words.qualifier, 16),
+        (words.base, 16),
+        (words.version, 8),
+        (words.unrounded, 16),
+        (words.share, 14),
+        (words.currency, 10),
+    ];
+    heads(sheet, 0, styles, &columns)?;
     let mut row = 1;
-    for (currency, agreement, term) in terms(statement) {
+    for (currency, agreement, term) in all_terms(statement) {
         let amount = styles.amount(currency);
         for line in &term.lines {
-            let inside = if statement.period.contains(line.date) { words.yes } else { words.no };
+            let inside = if line.counted_in >= statement.period.from { words.yes } else { words.no };
             Row::at(sheet, row, styles)
                 .text(agreement)?
                 .text(&term.id)?
+                .text(words.document_type(line.document_type))?
                 .text(&line.document)?
                 .text(&line.line)?
                 .day(line.date)?
                 .text(inside)?
                 .text(line.item.as_deref().unwrap_or(""))?
-                .text(line.description.as_deref().unwrap_or(""))?
                 .number(&line.quantity.to_string(), &styles.quantity)?
                 .text(&line.unit)?
                 .number(&line.net_currency.amount_text(line.net), &styles.amount(line.net_currency))?
                 .text(line.net_currency.code())?
+                .text(&derived(words, line))?
+                .number(&line.qualifier.to_string(), &styles.quantity)?
+                .number(&line.base.to_string(), &styles.quantity)?
+                .number(&line.version.to_string(), &styles.quantity)?
+                .number(&line.unrounded.to_string(), &styles.quantity)?
                 .number(&currency.amount_text(line.share), &amount)?
                 .text(currency.code())?;
             row += 1;
         }
     }
     sheet.set_freeze_panes(1, 0)?;
-    sheet.autofilter(0, 0, row.max(2) - 1, 13)?;
-    for (column, width) in [12u32, 12, 16, 8, 11, 10, 14, 24, 12, 8, 14, 9, 14, 9].into_iter().enumerate() {
-        sheet.set_column_width_pixels(u16::try_from(column).unwrap_or(u16::MAX), width * 8)?;
+    sheet.autofilter(0, 0, row.max(2) - 1, u16::try_from(columns.len()).unwrap_or(1) - 1)?;
+    Ok(())
+}
+
+/// Lines of earlier periods that are not as they were stated.
+fn changes(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Written {
+    name(sheet, words.changes)?;
+    let columns = [
+        (words.agreement, 14),
+        (words.term, 12),
+        (words.kind, 12),
+        (words.document, 16),
+        (words.line, 8),
+        (words.date, 12),
+        (words.what, 22),
+        (words.net_stated, 16),
+        (words.net_now, 16),
+        (words.currency, 10),
+    ];
+    heads(sheet, 0, styles, &columns)?;
+    let all = agreements(statement).flat_map(|(_, agreement)| agreement.changes.iter().map(move |change| (agreement, change)));
+    for (row, (agreement, change)) in (1..).zip(all) {
+        let amount = styles.amount(change.currency);
+        let text = |net: Option<Micros>| change.currency.amount_text(net.unwrap_or_default());
+        Row::at(sheet, row, styles)
+            .text(&agreement.id)?
+            .text(&change.term)?
+            .text(words.document_type(change.document_type))?
+            .text(&change.document)?
+            .text(&change.line)?
+            .day(change.date)?
+            .text(view::change_word(words, change))?
+            .number(&text(change.before), &amount)?
+            .number(&text(change.now), &amount)?
+            .text(change.currency.code())?;
     }
     Ok(())
 }
 
-fn recompute(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Result<(), XlsxError> {
-    name(sheet, words.recompute)?;
-    for (column, width) in [110u32, 110, 50, 560, 190].into_iter().enumerate() {
-        sheet.set_column_width_pixels(u16::try_from(column).unwrap_or(u16::MAX), width)?;
+/// Documents of which something is open.
+fn open_points(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Written {
+    name(sheet, words.open_points)?;
+    let columns = [
+        (words.kind, 12),
+        (words.document, 16),
+        (words.date, 12),
+        (words.line, 8),
+        (words.item, 14),
+        (words.net, 14),
+        (words.currency, 10),
+        (words.what, 60),
+    ];
+    heads(sheet, 0, styles, &columns)?;
+    for (row, point) in (1..).zip(&statement.open_points) {
+        let cells = Row::at(sheet, row, styles).text(words.document_type(point.document_type))?.text(&point.document)?;
+        let cells = match point.date {
+            Some(date) => cells.day(date)?,
+            None => cells.text("")?,
+        };
+        let cells = cells.text(point.line.as_deref().unwrap_or(""))?.text(point.item.as_deref().unwrap_or(""))?;
+        let cells = match point.net {
+            Some(net) => cells.number(&net.to_text(2), &styles.quantity)?,
+            None => cells.text("")?,
+        };
+        cells.text(point.currency.as_deref().unwrap_or(""))?.text(words.open_reason(point.reason))?;
     }
-    Row::at(sheet, 0, styles).head(words.agreement)?.head(words.term)?.head(words.step)?.head("")?.head(words.result)?;
+    Ok(())
+}
+
+fn recompute(sheet: &mut Worksheet, statement: &Statement, words: &Words, styles: &Styles) -> Written {
+    name(sheet, words.recompute)?;
+    let columns = [
+        (words.agreement, 14),
+        (words.term, 14),
+        (words.first_day, 12),
+        (words.last_day, 12),
+        (words.step, 7),
+        (words.what, 80),
+        (words.result, 26),
+    ];
+    heads(sheet, 0, styles, &columns)?;
     let mut row = 1;
-    for (currency, agreement, term) in terms(statement) {
-        for (index, step) in view::recipe(words, currency, term).iter().enumerate() {
+    for (currency, agreement, term) in all_terms(statement) {
+        for (index, step) in recipe(words, currency, term).iter().enumerate() {
             Row::at(sheet, row, styles)
                 .text(agreement)?
                 .text(&term.id)?
-                .text(&(index + 1).to_string())?
+                .day(term.accumulation.from)?
+                .day(term.accumulation.to)?
+                .number(&(index + 1).to_string(), &styles.quantity)?
                 .text(&step.what)?
                 .text(&step.result)?;
             row += 1;

@@ -1,11 +1,7 @@
 //! The words of a statement in four languages. A new language is one more table; the compiler
 //! names every word that is missing.
 
-use super::numbers::day;
-use crate::core::agreement::{Measure, Method};
-use crate::core::period::Period;
-use crate::core::statement::{CarryReason, Language};
-use chrono::Datelike;
+use crate::core::statement::Language;
 use serde::Serialize;
 
 /// All labels. Templates reach them by name.
@@ -45,19 +41,16 @@ pub struct Words {
     pub settled: &'static str,
     pub open: &'static str,
     pub total: &'static str,
-    pub settlements: &'static str,
     pub reference: &'static str,
     pub credit_memo: &'static str,
     pub amount: &'static str,
     pub state: &'static str,
-    pub exceptions: &'static str,
-    pub subject: &'static str,
+    pub open_points: &'static str,
     pub lines: &'static str,
     pub document: &'static str,
     pub line: &'static str,
     pub date: &'static str,
     pub item: &'static str,
-    pub description: &'static str,
     pub quantity: &'static str,
     pub unit: &'static str,
     pub net: &'static str,
@@ -73,11 +66,59 @@ pub struct Words {
     pub add_up: &'static str,
     pub multiply: &'static str,
     pub round: &'static str,
-    pub adjusted: &'static str,
     pub change: &'static str,
     pub fixed: &'static str,
     pub nothing: &'static str,
     pub audit_head: &'static str,
+    pub terms: &'static str,
+    pub credit_memos: &'static str,
+    pub stated_before: &'static str,
+    pub earned_before: &'static str,
+    pub corrections: &'static str,
+    pub nothing_left: &'static str,
+    pub changes: &'static str,
+    pub added: &'static str,
+    pub changed: &'static str,
+    pub removed: &'static str,
+    pub net_stated: &'static str,
+    pub net_now: &'static str,
+    pub what: &'static str,
+    pub more_in_sheet: &'static str,
+    pub earlier_unchanged: &'static str,
+    pub first_day: &'static str,
+    pub last_day: &'static str,
+    pub qualifier_measure: &'static str,
+    pub base_measure: &'static str,
+    pub title_head: &'static str,
+    pub document_currency: &'static str,
+    pub pays_head: &'static str,
+    pub reason: &'static str,
+    pub kind: &'static str,
+    pub derived: &'static str,
+    pub unrounded: &'static str,
+    pub cost: &'static str,
+    pub discount: &'static str,
+    pub base_cap: &'static str,
+    pub line_parts: &'static str,
+    pub sum: &'static str,
+    pub clamped: &'static str,
+    pub floor: &'static str,
+    pub cap: &'static str,
+    pub for_all: &'static str,
+    pub cap_partner: &'static str,
+    pub cap_total: &'static str,
+    pub asked_before: &'static str,
+    pub remain: &'static str,
+    pub kept: &'static str,
+    pub less_stated: &'static str,
+    pub less_benefit_of: &'static str,
+    pub requires: &'static str,
+    pub beaten_by: &'static str,
+    pub growth: &'static str,
+    pub baseline: &'static str,
+    pub part_of_whole: &'static str,
+    pub distinct: &'static str,
+    pub at_least: &'static str,
 }
 
 const EN: Words = Words {
@@ -113,19 +154,16 @@ const EN: Words = Words {
     settled: "Settled",
     open: "Carried forward",
     total: "Total",
-    settlements: "Settlements",
     reference: "Reference",
     credit_memo: "Credit memo",
     amount: "Amount",
     state: "State",
-    exceptions: "Open points",
-    subject: "Subject",
+    open_points: "Open points",
     lines: "Lines",
     document: "Document",
     line: "Line",
     date: "Date",
     item: "Item",
-    description: "Description",
     quantity: "Quantity",
     unit: "Unit",
     net: "Net amount",
@@ -141,11 +179,59 @@ const EN: Words = Words {
     add_up: "add up over the lines",
     multiply: "multiplied by",
     round: "rounded once, half away from zero",
-    adjusted: "changed by caps, floors, earlier versions or sharing to",
     change: "less what was earned before the period",
     fixed: "fixed amount",
     nothing: "No agreement has figures for this period.",
     audit_head: "Audit chain head",
+    terms: "Terms",
+    credit_memos: "Credit memos",
+    stated_before: "Stated before",
+    earned_before: "Earned before the period",
+    corrections: "Corrections of earlier periods",
+    nothing_left: "no line counts any more",
+    changes: "What changed since",
+    added: "new",
+    changed: "changed",
+    removed: "does not count any more",
+    net_stated: "Net amount stated",
+    net_now: "Net amount now",
+    what: "What",
+    more_in_sheet: "more in the sheet",
+    earlier_unchanged: "Earlier accumulation periods, unchanged",
+    first_day: "First day",
+    last_day: "Last day",
+    qualifier_measure: "Measured in (qualifying)",
+    base_measure: "Measured in (base)",
+    title_head: "Title",
+    document_currency: "Document currency",
+    pays_head: "Tier pays",
+    reason: "Reason",
+    kind: "Type",
+    derived: "How it follows from the document",
+    unrounded: "Before rounding",
+    cost: "cost",
+    discount: "share of the document’s discounts",
+    base_cap: "no more than the cap counts",
+    line_parts: "add up the lines’ parts before rounding (sheet)",
+    sum: "together",
+    clamped: "more returns than sales earn nothing",
+    floor: "raised to the agreed minimum",
+    cap: "no more than the cap of the term",
+    for_all: "for all partners together",
+    cap_partner: "cap for one partner over all periods",
+    cap_total: "cap of the agreement",
+    asked_before: "earned before it",
+    remain: "there remain of",
+    kept: "is kept as",
+    less_stated: "less what was stated",
+    growth: "Growth",
+    baseline: "baseline",
+    part_of_whole: "Share",
+    distinct: "distinct items or categories",
+    at_least: "At least",
+    less_benefit_of: "less what is earned on the same lines by",
+    requires: "Requires that something is earned by",
+    beaten_by: "More is earned by",
 };
 
 const DE: Words = Words {
@@ -181,19 +267,16 @@ const DE: Words = Words {
     settled: "Abgerechnet",
     open: "Vorgetragen",
     total: "Summe",
-    settlements: "Abrechnungen",
     reference: "Referenz",
     credit_memo: "Gutschrift",
     amount: "Betrag",
     state: "Status",
-    exceptions: "Offene Punkte",
-    subject: "Gegenstand",
+    open_points: "Offene Punkte",
     lines: "Belegzeilen",
     document: "Beleg",
     line: "Zeile",
     date: "Datum",
     item: "Artikel",
-    description: "Bezeichnung",
     quantity: "Menge",
     unit: "Einheit",
     net: "Nettobetrag",
@@ -209,11 +292,59 @@ const DE: Words = Words {
     add_up: "über die Zeilen addieren",
     multiply: "multipliziert mit",
     round: "einmal gerundet, kaufmännisch",
-    adjusted: "durch Grenzen, frühere Versionen oder Aufteilung geändert auf",
     change: "abzüglich des vor dem Zeitraum Verdienten",
     fixed: "fester Betrag",
     nothing: "Für diesen Zeitraum gibt es keine Zahlen.",
     audit_head: "Kopf der Prüfkette",
+    terms: "Konditionen",
+    credit_memos: "Gutschriften",
+    stated_before: "Bisher mitgeteilt",
+    earned_before: "Vor dem Zeitraum verdient",
+    corrections: "Korrekturen früherer Zeiträume",
+    nothing_left: "keine Zeile zählt mehr",
+    changes: "Was sich seither geändert hat",
+    added: "neu",
+    changed: "geändert",
+    removed: "zählt nicht mehr",
+    net_stated: "Nettobetrag bisher",
+    net_now: "Nettobetrag jetzt",
+    what: "Was",
+    more_in_sheet: "weitere in der Tabelle",
+    earlier_unchanged: "Frühere Zeiträume, unverändert",
+    first_day: "Erster Tag",
+    last_day: "Letzter Tag",
+    qualifier_measure: "Gemessen in (maßgeblich)",
+    base_measure: "Gemessen in (Basis)",
+    title_head: "Titel",
+    document_currency: "Belegwährung",
+    pays_head: "Stufe zahlt",
+    reason: "Grund",
+    kind: "Art",
+    derived: "Herleitung aus dem Beleg",
+    unrounded: "Vor dem Runden",
+    cost: "Kosten",
+    discount: "Anteil an den Belegrabatten",
+    base_cap: "mehr als die Grenze zählt nicht",
+    line_parts: "Anteile der Zeilen vor dem Runden addieren (Tabelle)",
+    sum: "zusammen",
+    clamped: "mehr Rückgaben als Käufe verdienen nichts",
+    floor: "auf das vereinbarte Minimum angehoben",
+    cap: "nicht mehr als die Grenze der Kondition",
+    for_all: "für alle Partner zusammen",
+    cap_partner: "Grenze je Partner über alle Zeiträume",
+    cap_total: "Grenze der Vereinbarung",
+    asked_before: "davor verdient",
+    remain: "es bleiben von",
+    kept: "bleibt bei",
+    less_stated: "abzüglich des Mitgeteilten",
+    growth: "Wachstum",
+    baseline: "Vergleichswert",
+    part_of_whole: "Anteil",
+    distinct: "verschiedene Artikel oder Warengruppen",
+    at_least: "Mindestens",
+    less_benefit_of: "abzüglich des auf dieselben Zeilen Verdienten von",
+    requires: "Setzt voraus, dass etwas verdient wird durch",
+    beaten_by: "Mehr wird verdient durch",
 };
 
 const ES: Words = Words {
@@ -249,19 +380,16 @@ const ES: Words = Words {
     settled: "Liquidado",
     open: "Pendiente",
     total: "Total",
-    settlements: "Liquidaciones",
     reference: "Referencia",
     credit_memo: "Nota de crédito",
     amount: "Importe",
     state: "Estado",
-    exceptions: "Puntos abiertos",
-    subject: "Asunto",
+    open_points: "Puntos abiertos",
     lines: "Líneas",
     document: "Documento",
     line: "Línea",
     date: "Fecha",
     item: "Artículo",
-    description: "Descripción",
     quantity: "Cantidad",
     unit: "Unidad",
     net: "Importe neto",
@@ -277,11 +405,59 @@ const ES: Words = Words {
     add_up: "sumar las líneas",
     multiply: "multiplicado por",
     round: "redondeado una vez, el medio se aleja de cero",
-    adjusted: "cambiado por límites, versiones anteriores o reparto a",
     change: "menos lo devengado antes del periodo",
     fixed: "importe fijo",
     nothing: "No hay cifras para este periodo.",
     audit_head: "Cabeza de la cadena de auditoría",
+    terms: "Condiciones",
+    credit_memos: "Notas de crédito",
+    stated_before: "Comunicado antes",
+    earned_before: "Devengado antes del periodo",
+    corrections: "Correcciones de periodos anteriores",
+    nothing_left: "ya no cuenta ninguna línea",
+    changes: "Qué ha cambiado desde entonces",
+    added: "nueva",
+    changed: "modificada",
+    removed: "ya no cuenta",
+    net_stated: "Importe neto comunicado",
+    net_now: "Importe neto ahora",
+    what: "Qué",
+    more_in_sheet: "más en la hoja",
+    earlier_unchanged: "Periodos anteriores, sin cambios",
+    first_day: "Primer día",
+    last_day: "Último día",
+    qualifier_measure: "Medida (referencia)",
+    base_measure: "Medida (base)",
+    title_head: "Título",
+    document_currency: "Moneda del documento",
+    pays_head: "El tramo paga",
+    reason: "Motivo",
+    kind: "Tipo",
+    derived: "Cómo se deduce del documento",
+    unrounded: "Antes de redondear",
+    cost: "coste",
+    discount: "parte de los descuentos del documento",
+    base_cap: "no cuenta más que el límite",
+    line_parts: "sumar las partes de las líneas antes de redondear (hoja)",
+    sum: "en total",
+    clamped: "más devoluciones que compras no devengan nada",
+    floor: "elevado al mínimo acordado",
+    cap: "no más que el límite de la condición",
+    for_all: "para todos los socios juntos",
+    cap_partner: "límite por socio en todos los periodos",
+    cap_total: "límite del acuerdo",
+    asked_before: "devengado antes",
+    remain: "quedan de",
+    kept: "se mantiene en",
+    less_stated: "menos lo comunicado",
+    growth: "Crecimiento",
+    baseline: "valor de referencia",
+    part_of_whole: "Parte",
+    distinct: "artículos o categorías distintos",
+    at_least: "Como mínimo",
+    less_benefit_of: "menos lo devengado sobre las mismas líneas por",
+    requires: "Requiere que se devengue algo por",
+    beaten_by: "Se devenga más por",
 };
 
 const FR: Words = Words {
@@ -317,19 +493,16 @@ const FR: Words = Words {
     settled: "Réglé",
     open: "Reporté",
     total: "Total",
-    settlements: "Règlements",
     reference: "Référence",
     credit_memo: "Avoir",
     amount: "Montant",
     state: "État",
-    exceptions: "Points ouverts",
-    subject: "Objet",
+    open_points: "Points ouverts",
     lines: "Lignes",
     document: "Document",
     line: "Ligne",
     date: "Date",
     item: "Article",
-    description: "Désignation",
     quantity: "Quantité",
     unit: "Unité",
     net: "Montant net",
@@ -345,57 +518,60 @@ const FR: Words = Words {
     add_up: "additionner les lignes",
     multiply: "multiplié par",
     round: "arrondi une fois, la moitié s’éloigne de zéro",
-    adjusted: "modifié par plafonds, versions antérieures ou partage à",
     change: "moins l’acquis avant la période",
     fixed: "montant fixe",
     nothing: "Aucun chiffre pour cette période.",
     audit_head: "Tête de la chaîne d’audit",
+    terms: "Conditions",
+    credit_memos: "Avoirs",
+    stated_before: "Déjà annoncé",
+    earned_before: "Acquis avant la période",
+    corrections: "Corrections de périodes antérieures",
+    nothing_left: "plus aucune ligne ne compte",
+    changes: "Ce qui a changé depuis",
+    added: "nouvelle",
+    changed: "modifiée",
+    removed: "ne compte plus",
+    net_stated: "Montant net annoncé",
+    net_now: "Montant net actuel",
+    what: "Quoi",
+    more_in_sheet: "de plus dans la feuille",
+    earlier_unchanged: "Périodes antérieures, inchangées",
+    first_day: "Premier jour",
+    last_day: "Dernier jour",
+    qualifier_measure: "Mesure (volume retenu)",
+    base_measure: "Mesure (base)",
+    title_head: "Titre",
+    document_currency: "Devise du document",
+    pays_head: "Le palier donne",
+    reason: "Motif",
+    kind: "Type",
+    derived: "Comment il découle du document",
+    unrounded: "Avant arrondi",
+    cost: "coût",
+    discount: "part des remises du document",
+    base_cap: "rien ne compte au-delà du plafond",
+    line_parts: "additionner les parts des lignes avant arrondi (feuille)",
+    sum: "au total",
+    clamped: "plus de retours que d’achats ne donnent rien",
+    floor: "relevé au minimum convenu",
+    cap: "pas plus que le plafond de la condition",
+    for_all: "pour tous les partenaires ensemble",
+    cap_partner: "plafond par partenaire sur toutes les périodes",
+    cap_total: "plafond de l’accord",
+    asked_before: "acquis avant",
+    remain: "il reste sur",
+    kept: "est maintenu à",
+    less_stated: "moins ce qui a été annoncé",
+    growth: "Croissance",
+    baseline: "valeur de référence",
+    part_of_whole: "Part",
+    distinct: "articles ou catégories distincts",
+    at_least: "Au moins",
+    less_benefit_of: "moins l’acquis sur les mêmes lignes de",
+    requires: "Exige un acquis de",
+    beaten_by: "Un acquis supérieur vient de",
 };
-
-const MONTHS: [(Language, [&str; 12]); 4] = [
-    (
-        Language::En,
-        [
-            "January",
-            "February",
-            "March",
-            "April",
-            "May",
-            "June",
-            "July",
-            "August",
-            "September",
-            "October",
-            "November",
-            "December",
-        ],
-    ),
-    (
-        Language::De,
-        ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"],
-    ),
-    (
-        Language::Es,
-        [
-            "enero",
-            "febrero",
-            "marzo",
-            "abril",
-            "mayo",
-            "junio",
-            "julio",
-            "agosto",
-            "septiembre",
-            "octubre",
-            "noviembre",
-            "diciembre",
-        ],
-    ),
-    (
-        Language::Fr,
-        ["janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"],
-    ),
-];
 
 impl Words {
     /// The table of a language.
@@ -406,146 +582,5 @@ impl Words {
             Language::Es => &ES,
             Language::Fr => &FR,
         }
-    }
-
-    /// A period's name for people: `Juni 2026`, `Q1 2026`, `2026`, else its two days. Months are
-    /// named only where they are calendar months; a fiscal month from the 15th shows its days.
-    pub fn period(&self, label: &str, period: Period) -> String {
-        let year_and = |part: &str| label.split_once('-').is_some_and(|(y, p)| y.len() == 4 && p == part);
-        let month = period.from.month();
-        if year_and(&format!("{month:02}")) && period.from.day() == 1 {
-            let name = MONTHS.iter().find(|(l, _)| *l == self.language).and_then(|(_, names)| names.get(month as usize - 1));
-            let joint = if self.language == Language::Es { " de " } else { " " };
-            return format!("{}{joint}{}", name.copied().unwrap_or(""), period.from.year());
-        }
-        if label.len() == 4 && label.bytes().all(|b| b.is_ascii_digit()) {
-            return label.to_owned();
-        }
-        for part in ["Q1", "Q2", "Q3", "Q4", "H1", "H2"] {
-            if year_and(part) {
-                return format!("{part} {}", &label[..4]);
-            }
-        }
-        if period.from == period.to {
-            return day(self.language, period.from);
-        }
-        format!("{} – {}", day(self.language, period.from), day(self.language, period.to))
-    }
-
-    /// A measure's name.
-    pub const fn measure(&self, measure: Measure) -> &'static str {
-        match (self.language, measure) {
-            (Language::En, Measure::NetAmount) => "net amount",
-            (Language::En, Measure::GrossAmount) => "gross amount",
-            (Language::En, Measure::Quantity) => "quantity",
-            (Language::En, Measure::Weight) => "weight",
-            (Language::En, Measure::Margin) => "margin",
-            (Language::En, Measure::DocumentCount) => "number of documents",
-            (Language::De, Measure::NetAmount) => "Nettobetrag",
-            (Language::De, Measure::GrossAmount) => "Bruttobetrag",
-            (Language::De, Measure::Quantity) => "Menge",
-            (Language::De, Measure::Weight) => "Gewicht",
-            (Language::De, Measure::Margin) => "Marge",
-            (Language::De, Measure::DocumentCount) => "Anzahl der Belege",
-            (Language::Es, Measure::NetAmount) => "importe neto",
-            (Language::Es, Measure::GrossAmount) => "importe bruto",
-            (Language::Es, Measure::Quantity) => "cantidad",
-            (Language::Es, Measure::Weight) => "peso",
-            (Language::Es, Measure::Margin) => "margen",
-            (Language::Es, Measure::DocumentCount) => "número de documentos",
-            (Language::Fr, Measure::NetAmount) => "montant net",
-            (Language::Fr, Measure::GrossAmount) => "montant brut",
-            (Language::Fr, Measure::Quantity) => "quantité",
-            (Language::Fr, Measure::Weight) => "poids",
-            (Language::Fr, Measure::Margin) => "marge",
-            (Language::Fr, Measure::DocumentCount) => "nombre de documents",
-        }
-    }
-
-    /// How the ladder pays.
-    pub const fn method(&self, method: Method) -> &'static str {
-        match (self.language, method) {
-            (Language::En, Method::Retrospective) => "the tier reached pays on everything",
-            (Language::En, Method::Marginal) => "each tier pays on its own slice",
-            (Language::De, Method::Retrospective) => "die erreichte Stufe zahlt auf alles",
-            (Language::De, Method::Marginal) => "jede Stufe zahlt auf ihren Teil",
-            (Language::Es, Method::Retrospective) => "el tramo alcanzado paga sobre todo",
-            (Language::Es, Method::Marginal) => "cada tramo paga sobre su parte",
-            (Language::Fr, Method::Retrospective) => "le palier atteint s’applique à tout",
-            (Language::Fr, Method::Marginal) => "chaque palier s’applique à sa tranche",
-        }
-    }
-
-    /// A settlement's state as the partner reads it; words that are not known stay as they are.
-    pub fn state<'a>(&self, state: &'a str) -> &'a str {
-        let [proposed, approved, under_way, done, refused] = match self.language {
-            Language::En => ["proposed", "approved", "under way", "credited", "being clarified"],
-            Language::De => ["vorgeschlagen", "freigegeben", "unterwegs", "gutgeschrieben", "in Klärung"],
-            Language::Es => ["propuesta", "aprobada", "en curso", "abonada", "en aclaración"],
-            Language::Fr => ["proposé", "approuvé", "en cours", "crédité", "en clarification"],
-        };
-        match state {
-            "proposed" => proposed,
-            "approved" => approved,
-            "sending" | "planned" | "sent" | "unknown" => under_way,
-            "confirmed" => done,
-            "refused" => refused,
-            other => other,
-        }
-    }
-
-    /// Why something is carried forward.
-    pub const fn carry(&self, reason: CarryReason) -> &'static str {
-        match (self.language, reason) {
-            (Language::En, CarryReason::NotDue) => "not due yet",
-            (Language::En, CarryReason::BelowMinimum) => "below the smallest payment",
-            (Language::En, CarryReason::Overpaid) => "overpaid, set off against later periods",
-            (Language::En, CarryReason::Held) => "held by an open point",
-            (Language::En, CarryReason::InProgress) => "being settled",
-            (Language::En, CarryReason::AccrueOnly) => "accrued only, not paid out",
-            (Language::De, CarryReason::NotDue) => "noch nicht fällig",
-            (Language::De, CarryReason::BelowMinimum) => "unter dem Mindestbetrag",
-            (Language::De, CarryReason::Overpaid) => "überzahlt, wird mit späteren Zeiträumen verrechnet",
-            (Language::De, CarryReason::Held) => "durch einen offenen Punkt angehalten",
-            (Language::De, CarryReason::InProgress) => "in Abrechnung",
-            (Language::De, CarryReason::AccrueOnly) => "nur abgegrenzt, keine Auszahlung",
-            (Language::Es, CarryReason::NotDue) => "aún no exigible",
-            (Language::Es, CarryReason::BelowMinimum) => "por debajo del pago mínimo",
-            (Language::Es, CarryReason::Overpaid) => "pagado en exceso, se compensa en periodos posteriores",
-            (Language::Es, CarryReason::Held) => "retenido por un punto abierto",
-            (Language::Es, CarryReason::InProgress) => "en liquidación",
-            (Language::Es, CarryReason::AccrueOnly) => "solo provisionado, sin pago",
-            (Language::Fr, CarryReason::NotDue) => "pas encore exigible",
-            (Language::Fr, CarryReason::BelowMinimum) => "sous le paiement minimal",
-            (Language::Fr, CarryReason::Overpaid) => "trop-perçu, compensé sur les périodes suivantes",
-            (Language::Fr, CarryReason::Held) => "retenu par un point ouvert",
-            (Language::Fr, CarryReason::InProgress) => "en cours de règlement",
-            (Language::Fr, CarryReason::AccrueOnly) => "provisionné seulement, sans paiement",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn name(language: Language, label: &str, from: &str, to: &str) -> String {
-        Words::of(language).period(label, Period::new(from.parse().unwrap(), to.parse().unwrap()).unwrap())
-    }
-
-    #[test]
-    fn periods_have_names_in_each_language() {
-        assert_eq!(name(Language::De, "2026-06", "2026-06-01", "2026-06-30"), "Juni 2026");
-        assert_eq!(name(Language::Es, "2026-06", "2026-06-01", "2026-06-30"), "junio de 2026");
-        assert_eq!(name(Language::Fr, "2026-08", "2026-08-01", "2026-08-31"), "août 2026");
-        assert_eq!(name(Language::En, "2026-Q1", "2026-01-01", "2026-03-31"), "Q1 2026");
-        assert_eq!(name(Language::En, "2026", "2026-01-01", "2026-12-31"), "2026");
-    }
-
-    #[test]
-    fn a_fiscal_month_that_is_no_calendar_month_shows_its_days() {
-        assert_eq!(name(Language::De, "2026-06", "2026-06-15", "2026-07-14"), "15.06.2026 – 14.07.2026");
-        assert_eq!(name(Language::En, "2026-06-03", "2026-06-03", "2026-06-03"), "3 Jun 2026");
     }
 }

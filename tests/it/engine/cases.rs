@@ -60,6 +60,7 @@ fn counted(world: &World, document: &Doc) -> Vec<receipt::CountedLine> {
             let line = document.lines.iter().find(|l| l.id == line_id).expect("own line");
             receipt::CountedLine {
                 line_id,
+                document_type: line.document_type,
                 document: line.document_number.to_string(),
                 line: line.line_number.to_string(),
                 date: line.document_date,
@@ -74,6 +75,7 @@ fn counted(world: &World, document: &Doc) -> Vec<receipt::CountedLine> {
                 version: c.version,
                 sums: c.sums,
                 sides: c.sides,
+                derived: Vec::new(),
             }
         })
         .collect()

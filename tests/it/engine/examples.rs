@@ -291,7 +291,7 @@ fn a_total_cap_is_served_in_the_order_of_time() {
             part: 0,
             earned: figure.earned,
             buckets: figure.partners[0].buckets.clone(),
-            lowered_by: None,
+            lowered_by: Vec::new(),
         })
         .collect();
     figures.reverse();
@@ -299,7 +299,9 @@ fn a_total_cap_is_served_in_the_order_of_time() {
     figures.reverse();
     let earned: Vec<String> = figures.iter().map(|f| f.earned.to_text(2)).collect();
     assert_eq!(earned, ["80.00", "20.00", "0.00", "0.00"]);
-    assert_eq!(figures[1].lowered_by, Some(("caps.total", micros("20"))));
+    let lowered = &figures[1].lowered_by[0];
+    assert_eq!((lowered.name, lowered.cap, lowered.asked), ("caps.total", micros("100"), micros("80")));
+    assert_eq!((lowered.before, lowered.after), (micros("40"), micros("20")));
     for figure in &figures {
         assert_eq!(figure.buckets.iter().map(|b| b.earned).sum::<Micros>(), figure.earned);
     }

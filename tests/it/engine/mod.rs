@@ -6,4 +6,5 @@ mod examples;
 mod limits;
 mod matching;
 mod properties;
+mod recipe;
 mod world;

@@ -10,7 +10,7 @@ use rebated::core::matching::Accumulator;
 use rebated::core::number::Micros;
 use rebated::core::period::{Period, Span};
 
-fn rule() -> impl Strategy<Value = AgreementVersion> {
+pub(super) fn rule() -> impl Strategy<Value = AgreementVersion> {
     let tiers = prop::collection::btree_map(0i64..5_000, (0i64..2_000, any::<bool>()), 1..5);
     let method = prop_oneof![Just(Method::Retrospective), Just(Method::Marginal)];
     let bound = prop_oneof![Just(Bound::Reached), Just(Bound::Exceeded)];
@@ -36,7 +36,7 @@ fn rule() -> impl Strategy<Value = AgreementVersion> {
     })
 }
 
-fn amended() -> impl Strategy<Value = Vec<AgreementVersion>> {
+pub(super) fn amended() -> impl Strategy<Value = Vec<AgreementVersion>> {
     (rule(), prop::option::of(rule())).prop_map(|(first, second)| {
         let second = second.map(|second| {
             let mut next = AgreementVersion { version: 2, valid_from: day("2026-05-11"), ..first.clone() };
@@ -74,7 +74,7 @@ fn document(id: i64) -> impl Strategy<Value = Doc> {
     })
 }
 
-fn documents() -> impl Strategy<Value = Vec<Doc>> {
+pub(super) fn documents() -> impl Strategy<Value = Vec<Doc>> {
     prop::collection::vec(document(0), 1..14).prop_map(|list| {
         (1i64..)
             .zip(list)
