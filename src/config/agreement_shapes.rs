@@ -196,7 +196,7 @@ pub static TERM: Shape = Shape::new(
 const fn payment_words() -> Kind {
     const ALL: [&str; PaymentCondition::WORDS.len()] = crate::config::shape::names(PaymentCondition::WORDS);
     const WORDS: &[&str] = &ALL;
-    let (now, later) = WORDS.split_at(1);
+    let (now, later) = WORDS.split_at(4);
     Kind::WordOrLater(now, later)
 }
 

@@ -38,6 +38,7 @@ scenarios! {
     product_mix_share = "case-12-product-mix-share",
     growth = "worked-gro-growth",
     combinations = "worked-stk-combinations",
+    paid_documents = "worked-acc-08-paid-documents",
     mix_shares = "worked-mix-shares",
     goods_and_items = "worked-vol-goods-and-items",
     business_day_and_time_zone = "case-13-business-day-and-time-zone",
