@@ -3,7 +3,7 @@
 use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json};
-use crate::core::period::parse_period;
+use crate::core::period::{parse_period, period_names};
 use crate::pipeline::explain::{journey, receipts};
 use clap::Args;
 
@@ -64,7 +64,8 @@ pub async fn run(command: Explain, app: &App) -> Result<Done, Failure> {
     let period = match &command.period {
         None => None,
         Some(text) => Some(parse_period(text, &app.runtime.settings.calendar).ok_or_else(|| {
-            Failure::Use(format!("`{text}` is no period; write 2026, 2026-Q1, 2026-06 or 2026-01-01..2026-03-31"))
+            let names = period_names(&app.runtime.settings.calendar);
+            Failure::Use(format!("`{text}` is no period; write {names}, or 2026-01-01..2026-03-31"))
         })?),
     };
     let found = receipts(&app.runtime, agreement, partner, period, command.term.as_deref()).await?;

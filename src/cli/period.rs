@@ -3,7 +3,7 @@
 use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_done, print_json};
-use crate::core::period::{Period, parse_period};
+use crate::core::period::{Period, parse_period, period_names};
 use crate::core::problem::Problem;
 use crate::core::rights::Action;
 use crate::store::Tx;
@@ -18,7 +18,7 @@ pub enum PeriodCommand {
     List,
     /// Close accounting months: later changes become corrections in an open one
     Close {
-        /// Month, quarter or year: 2026-01, 2026-Q1, 2026
+        /// Month, quarter or year: 2026-01 (2026-P01 in a calendar of weeks), 2026-Q1, 2026
         period: String,
     },
     /// Reopen accounting months
@@ -59,7 +59,7 @@ pub async fn run(command: PeriodCommand, app: &App) -> Result<Done, Failure> {
 fn months(app: &App, name: &str) -> Result<(Period, Vec<Period>), Failure> {
     let calendar = app.runtime.settings.calendar;
     let Some(period) = parse_period(name, &calendar) else {
-        return Err(Failure::Use(format!("`{name}` is no period; write 2026-01, 2026-Q1 or 2026")));
+        return Err(Failure::Use(format!("`{name}` is no period; write {}", period_names(&calendar))));
     };
     let mut months: Vec<Period> = Vec::new();
     let mut day = period.from;

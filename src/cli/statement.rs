@@ -3,7 +3,7 @@
 use super::Done;
 use super::app::{App, Failure};
 use super::output::{Table, print_json};
-use crate::core::period::{Period, parse_period, period_label};
+use crate::core::period::{Period, parse_period, period_label, period_names};
 use crate::core::rights::Action;
 use crate::pipeline::run::{RunRequest, execute};
 use crate::pipeline::stages::Stage;
@@ -56,8 +56,8 @@ pub enum StatementCommand {
 }
 
 fn period_of(app: &App, text: &str) -> Result<Period, Failure> {
-    parse_period(text, &app.runtime.settings.calendar)
-        .ok_or_else(|| Failure::Use(format!("`{text}` is no period; write 2026-06, 2026-Q2 or 2026")))
+    let calendar = &app.runtime.settings.calendar;
+    parse_period(text, calendar).ok_or_else(|| Failure::Use(format!("`{text}` is no period; write {}", period_names(calendar))))
 }
 
 pub async fn run(command: StatementCommand, app: &App) -> Result<Done, Failure> {

@@ -2,6 +2,7 @@
 
 pub mod agreement_file;
 pub mod agreement_shapes;
+pub(crate) mod calendar;
 pub mod check;
 pub mod checks;
 pub mod connector_file;

@@ -3,6 +3,7 @@
 //! Not here: layering (`layers`), the other files of a workspace. Invariant: secrets are
 //! [`SecretString`]s, so `Debug` never prints them.
 
+use crate::config::calendar::{self, ReadFile};
 use crate::config::reader::{Section, in_file_order};
 use crate::config::shape::{Key, Kind, Shape};
 use crate::core::money::Currency;
@@ -177,8 +178,12 @@ static COMPANY: Shape = Shape::new(
         Key::new("timezone", Kind::Zone, "zone whose calendar turns instants from sources into business days").required(),
         Key::new("fiscal_year_start", Kind::MonthDay, "month and day on which the fiscal year starts; the day is 01 to 28")
             .default("01-01"),
-        Key::new("calendar", Kind::Later(&[]), "4-4-5, 5-4-4 or 4-5-4 weeks"),
-        Key::new("calendar_file", Kind::Later(&[]), "a table of fiscal periods"),
+        calendar::YEAR_NAME,
+        calendar::CALENDAR,
+        calendar::YEAR_END,
+        calendar::CALENDAR_FILE,
+        calendar::WEEKEND,
+        calendar::HOLIDAYS,
     ],
 );
 
@@ -278,15 +283,15 @@ static TOLERANCE: Shape = Shape::new(
     ],
 );
 
-/// Reads the merged layers; what a check has refused is missing and gives `None`.
-pub fn read(root: Section<'_>, problems: &mut Problems) -> Option<RebatedConfig> {
-    let config = sections(root, problems);
+/// Reads the merged layers, and the tables that they name through `files`; what a check has refused is missing and gives `None`.
+pub fn read(root: Section<'_>, files: &mut ReadFile<'_>, problems: &mut Problems) -> Option<RebatedConfig> {
+    let config = sections(root, files, problems);
     in_file_order(problems);
     config
 }
 
-fn sections(root: Section<'_>, problems: &mut Problems) -> Option<RebatedConfig> {
-    let company = root.table("company").and_then(|t| company(t, problems));
+fn sections(root: Section<'_>, files: &mut ReadFile<'_>, problems: &mut Problems) -> Option<RebatedConfig> {
+    let company = root.table("company").and_then(|t| company(t, files, problems));
     let store = root.table("store").and_then(|t| store(t, problems));
     let mail = root.table("mail").and_then(|t| mail(t, problems));
     let run = root.table("run").and_then(|t| run(t, problems));
@@ -318,26 +323,14 @@ fn sections(root: Section<'_>, problems: &mut Problems) -> Option<RebatedConfig>
     })
 }
 
-fn company(table: Section<'_>, problems: &mut Problems) -> Option<Company> {
-    let start = table.text("fiscal_year_start").and_then(crate::config::value::month_day);
-    if start.is_some_and(|(_, day)| day > 28) {
-        problems.push(
-            table
-                .problem(
-                    "out-of-range",
-                    "fiscal_year_start",
-                    "a fiscal month cannot start on day 29, 30 or 31: some months have none",
-                )
-                .help("use a day from 01 to 28"),
-        );
-    }
-    let (start_month, start_day) = start?;
+fn company(table: Section<'_>, files: &mut ReadFile<'_>, problems: &mut Problems) -> Option<Company> {
+    let calendar = calendar::read(table, files, problems);
     Some(Company {
         code: table.text("code")?.to_owned(),
         name: table.text("name")?.to_owned(),
         currency: table.currency("currency")?,
         timezone: table.text("timezone")?.parse().ok()?,
-        calendar: FiscalCalendar { start_month, start_day },
+        calendar: calendar?,
     })
 }
 

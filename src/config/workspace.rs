@@ -299,7 +299,7 @@ impl Reading<'_> {
         let (file, mut problems) = crate::config::reader::File::from_table(&source, merged, &REBATED);
         problems.0.retain(|p| !found.0.iter().any(|f| f.place == p.place));
         problems.0.extend(found.0);
-        let config = rebated_file::read(file.root(), &mut problems);
+        let config = rebated_file::read(file.root(), &mut |path| self.text(path), &mut problems);
         self.problems.0.extend(problems.0);
         Some((config?, shown))
     }

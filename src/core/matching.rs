@@ -405,7 +405,7 @@ impl Matcher {
         discount: Option<&Discount>,
     ) -> Result<(NaiveDate, Measured), Refusal<'m>> {
         let item = line.item_id.and_then(|id| self.items.get(&id)).map(|i| i.on(placed.day));
-        let day = Self::selects(placed, term, line, item.as_ref(), discount)?;
+        let day = self.selects(placed, term, line, item.as_ref(), discount)?;
         let conversion_day = match &line.original {
             Some(original) if line.is_return() => original.document_date,
             _ => line.document_date,
@@ -416,6 +416,7 @@ impl Matcher {
 
     /// Whether the term takes the line, and on which day it counts.
     fn selects<'m>(
+        &self,
         placed: &Placed,
         term: &'m CompiledTerm,
         line: &Line,
@@ -441,13 +442,14 @@ impl Matcher {
         if term.excepts(line, item) {
             return Err(Refusal::Excepted);
         }
-        match term.payment {
-            PaymentCondition::Any => Ok(placed.day),
-            PaymentCondition::Paid => line.paid_on.map(|_| placed.day).ok_or(Refusal::Unpaid),
+        let day = match term.payment {
+            PaymentCondition::Any => placed.day,
+            PaymentCondition::Paid => line.paid_on.map(|_| placed.day).ok_or(Refusal::Unpaid)?,
             PaymentCondition::PaidInPeriod | PaymentCondition::PostedAndPaidInPeriod | PaymentCondition::AsReceived => {
-                line.paid_on.ok_or(Refusal::Unpaid)
+                line.paid_on.ok_or(Refusal::Unpaid)?
             }
-        }
+        };
+        if self.company.covers(day) { Ok(day) } else { Err(Refusal::NoFiscalMonth(day)) }
     }
 
     fn judge<'m>(
@@ -531,6 +533,7 @@ impl Matcher {
         (code, blocking, message): (&'static str, bool, String),
         out: &mut Accumulator,
     ) {
+        debug_assert!(LineProblem::CODES.contains(&code), "{code} is not among the codes of matching");
         let agreement = &self.agreements[number as usize];
         // Several terms of one agreement meet the same fact; it is told once.
         let told =

@@ -79,6 +79,7 @@ impl OpenReason {
             "no-conversion" | "no-weight" => Self::Unit,
             "return-without-reference" | "original-not-found" => Self::Return,
             "no-figures"
+            | "no-fiscal-month"
             | "sign-conflict"
             | "mixed-partners"
             | "duplicate-line"

@@ -3,7 +3,7 @@
 //! A version that is active is never edited in place once anything was booked under its agreement:
 //! every change is a new version (case 14).
 
-use super::{PipelineResult, Runtime, baselines};
+use super::{PipelineResult, Runtime, baselines, calendar};
 use crate::config::FileTrust;
 use crate::core::agreement::AgreementVersion;
 use crate::core::amendment;
@@ -65,6 +65,7 @@ fn file_key(path: &str) -> String {
 /// agreement goes on as it is in force: it must not stop the night for everybody.
 pub async fn agreements(runtime: &Runtime, business_day: NaiveDate) -> PipelineResult<Loaded> {
     files(runtime).await?;
+    calendar::take_up(runtime, business_day).await?;
     let now = runtime.clock.now();
     let policy = &runtime.workspace.config.approval;
     let entry =

@@ -398,6 +398,7 @@ async fn raise(
 fn help_for(code: &str) -> Option<&'static str> {
     Some(match code {
         "no-rate" => "import the exchange rate of that day, or a newer one inside the agreement's greatest age",
+        "no-fiscal-month" => "add the fiscal year to the table that `calendar_file` in rebated.toml names, or correct the date",
         "no-conversion" => "import a unit conversion for the item",
         "no-weight" => "import the item's weight",
         "no-gross-amount" => "map the gross amount, or let the term use net-amount",
@@ -408,4 +409,18 @@ fn help_for(code: &str) -> Option<&'static str> {
         "original-not-found" => "deliver the original invoice, or correct the reference",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::help_for;
+    use crate::core::matching::LineProblem;
+
+    /// A code without help would also never be cleared: findings of matching are told by it.
+    #[test]
+    fn every_code_of_matching_says_how_to_mend_it() {
+        for code in LineProblem::CODES {
+            assert!(help_for(code).is_some(), "{code}");
+        }
+    }
 }

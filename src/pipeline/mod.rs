@@ -8,6 +8,7 @@ pub mod accept;
 pub mod accrue;
 pub mod approve;
 pub mod baselines;
+pub mod calendar;
 pub mod catalog;
 pub mod causes;
 pub mod compare;

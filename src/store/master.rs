@@ -250,6 +250,12 @@ impl Tx {
         Ok(done > 0)
     }
 
+    /// The body of a kept row.
+    pub async fn canonical_row(&mut self, kind: &str, key: &str) -> StoreResult<Option<String>> {
+        Ok(
+            on!(self, c => sqlx::query_scalar("SELECT body FROM canonical_row WHERE kind = $1 AND row_key = $2").bind(kind).bind(key).fetch_optional(c).await?),
+        )
+    }
     /// Keeps a row of a canonical table that later rebate types read. `true` when it is new or changed.
     pub async fn put_canonical_row(&mut self, kind: &str, key: &str, body: &str, archive_id: i64) -> StoreResult<bool> {
         let done = on!(self, c => sqlx::query(

@@ -100,6 +100,8 @@ scenarios! {
     statement_figures = "statement-figures",
     figure_too_large = "figure-too-large",
     statements_add_up = "statements-add-up",
+    fiscal_years_of_weeks = "fiscal-years-of-weeks",
+    fiscal_table = "fiscal-table",
 }
 
 #[test]

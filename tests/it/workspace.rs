@@ -268,3 +268,30 @@ fn every_fault_of_a_schedule_and_of_a_text_comes_at_once() {
     }
     assert!(!found.contains("REBATED_TOKEN") && !found.contains("REBATED_OF_SOMEBODY"), "{found}");
 }
+
+#[test]
+fn the_fiscal_calendar_comes_from_one_of_its_keys_and_business_days_from_another() {
+    let march = "fiscal_year_start = \"03-01\"\nyear_name = \"end\"\n";
+    let weeks = "calendar = \"4-5-4\"\nyear_end = { choose = \"nearest\", month = \"january\" }\n";
+    let day = |text: &str| text.parse::<chrono::NaiveDate>().unwrap();
+    for (keys, in_year, label, last) in [
+        ("", "2024-02-29", "2024", "2024-12-31"),
+        (march, "2024-02-29", "2024", "2024-02-29"),
+        (weeks, "2024-02-03", "2023", "2024-02-03"),
+        ("calendar = \"4-4-5\"\n", "2026-12-26", "2026", "2026-12-26"),
+    ] {
+        let dir = folder(&[("rebated.toml", &format!("{COMPANY}{keys}"))]);
+        let calendar = load(&dir, &[], &[]).unwrap().config.company.calendar;
+        let year = calendar.year(day(in_year));
+        assert_eq!((rebated::core::period::period_label(year, &calendar).as_str(), year.to), (label, day(last)), "{keys}");
+        assert_eq!((calendar.is_business_day(day("2026-11-27")), calendar.is_business_day(day("2026-11-28"))), (true, false));
+    }
+    let keys = "weekend = [\"friday\", \"saturday\"]\nholidays = \"days off.csv\"\n";
+    let table = "\u{feff}name,date\r\n\"New Year\",2026-01-01\r\n";
+    let dir = folder(&[("rebated.toml", &format!("{COMPANY}{keys}")), ("days off.csv", table)]);
+    let workspace = load(&dir, &[], &[]).unwrap();
+    let calendar = &workspace.config.company.calendar;
+    // January 2026: 31 days, five Fridays and five Saturdays, New Year on a Thursday.
+    assert_eq!(calendar.business_days(calendar.month(day("2026-01-15"))), 20);
+    assert!(workspace.files.iter().any(|f| f.path == "days off.csv"), "each load of a file is audited");
+}

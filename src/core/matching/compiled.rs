@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The calendar of an agreement's periods.
 pub fn term_calendar(version: &AgreementVersion, company: &FiscalCalendar) -> FiscalCalendar {
-    if version.gregorian { FiscalCalendar::default() } else { *company }
+    if version.gregorian { company.gregorian() } else { *company }
 }
 
 /// First to last day over all versions; the newest version says when it ends.

@@ -19,6 +19,7 @@ pub(super) enum Refusal<'m> {
     NotValid,
     OriginalOutside,
     OutsidePeriod,
+    NoFiscalMonth(NaiveDate),
     TermNotInVersion,
     RebateExcluded,
     DocumentType,
@@ -46,6 +47,7 @@ impl Refusal<'_> {
             Refusal::NotValid => "not-valid",
             Refusal::OriginalOutside => "original-outside",
             Refusal::OutsidePeriod => "outside-period",
+            Refusal::NoFiscalMonth(_) => "no-fiscal-month",
             Refusal::TermNotInVersion => "term-not-in-version",
             Refusal::RebateExcluded => "rebate-excluded",
             Refusal::DocumentType => "document-type",
@@ -70,7 +72,8 @@ impl Refusal<'_> {
     pub fn blocks(&self) -> bool {
         matches!(
             self,
-            Refusal::DiscountWithoutGoods
+            Refusal::NoFiscalMonth(_)
+                | Refusal::DiscountWithoutGoods
                 | Refusal::NoRate { .. }
                 | Refusal::NoConversion { .. }
                 | Refusal::NoWeight
@@ -86,6 +89,7 @@ impl Refusal<'_> {
             Refusal::NotValid => format!("the agreement has no version in force on {}", line.document_date),
             Refusal::OriginalOutside => "the invoice it refers to lies outside the agreement".to_owned(),
             Refusal::OutsidePeriod => "its day lies outside the agreement's validity".to_owned(),
+            Refusal::NoFiscalMonth(day) => format!("the fiscal calendar has no month for {day}"),
             Refusal::TermNotInVersion => format!("the version in force has no term `{term}`"),
             Refusal::RebateExcluded => "the line is flagged as excluded from rebates".to_owned(),
             Refusal::DocumentType => format!("the term does not count documents of type {}", line.document_type),

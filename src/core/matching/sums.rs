@@ -144,8 +144,7 @@ pub struct LineProblem {
     pub document_id: i64,
     /// Partner on the line.
     pub partner_id: i64,
-    /// Stable code: `no-rate`, `no-conversion`, `no-weight`, `no-gross-amount`, `no-cost`,
-    /// `figure-too-large`, `discount-without-goods`, `return-without-reference`, `original-not-found`.
+    /// Stable code, one of [`LineProblem::CODES`].
     pub code: &'static str,
     /// Whether the line is left out until it is resolved, and settlements wait.
     pub blocking: bool,
@@ -157,6 +156,22 @@ pub struct LineProblem {
     pub on: NaiveDate,
     /// What is wrong, a lowercase fragment.
     pub message: String,
+}
+
+impl LineProblem {
+    /// Every code that matching may raise.
+    pub const CODES: [&'static str; 10] = [
+        "no-rate",
+        "no-fiscal-month",
+        "no-conversion",
+        "no-weight",
+        "no-gross-amount",
+        "no-cost",
+        "figure-too-large",
+        "discount-without-goods",
+        "return-without-reference",
+        "original-not-found",
+    ];
 }
 
 /// Changes of running sums, gathered from folded documents.

@@ -67,10 +67,9 @@ impl Words {
         if label.len() == 4 && label.bytes().all(|b| b.is_ascii_digit()) {
             return label.to_owned();
         }
-        for part in ["Q1", "Q2", "Q3", "Q4", "H1", "H2"] {
-            if year_and(part) {
-                return format!("{part} {}", &label[..4]);
-            }
+        let of_year = label.split_once('-').filter(|(year, _)| year.len() == 4);
+        if let Some((year, part)) = of_year.filter(|(_, part)| part.starts_with(['Q', 'H', 'P'])) {
+            return format!("{part} {year}");
         }
         if period.from == period.to {
             return day(self.language, period.from);
@@ -228,6 +227,7 @@ mod tests {
         assert_eq!(name(Language::Fr, "2026-08", "2026-08-01", "2026-08-31"), "août 2026");
         assert_eq!(name(Language::En, "2026-Q1", "2026-01-01", "2026-03-31"), "Q1 2026");
         assert_eq!(name(Language::En, "2026", "2026-01-01", "2026-12-31"), "2026");
+        assert_eq!(name(Language::De, "2026-P03", "2026-02-22", "2026-03-28"), "P03 2026");
     }
 
     #[test]
