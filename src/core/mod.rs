@@ -15,6 +15,7 @@ pub mod master_data;
 pub mod matching;
 pub mod memo;
 pub mod money;
+pub mod names;
 pub mod number;
 pub mod period;
 pub mod problem;
