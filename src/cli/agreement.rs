@@ -7,6 +7,7 @@ use crate::config::{FileTrust, agreement_file};
 use crate::core::problem::Problems;
 use crate::core::reading;
 use crate::core::rights::Action;
+use crate::pipeline::decide::books;
 use crate::pipeline::load;
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -170,6 +171,10 @@ async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failu
             }
             Err(problem) => problems.push(problem),
         }
+        let beside = std::path::Path::new(name).parent().unwrap_or(std::path::Path::new("")).to_path_buf();
+        let mut folders = vec![beside];
+        folders.extend(books::folders(&app.runtime.workspace.dir));
+        problems.0.extend(books::take(&app.runtime, &mut tx, version, name, &folders, entry.by).await?);
     }
     if !problems.0.is_empty() {
         tx.rollback().await?;

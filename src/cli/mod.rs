@@ -11,6 +11,7 @@ mod accruals;
 mod agreement;
 mod app;
 mod audit;
+mod claim;
 mod connector;
 mod daemon;
 mod db;
@@ -90,6 +91,9 @@ enum Command {
     /// Settlements: list, show, propose, approve, reject, accept, push
     #[command(subcommand)]
     Settlement(settlement::SettlementCommand),
+    /// Ship-and-debit claims: list
+    #[command(subcommand)]
+    Claim(claim::ClaimCommand),
     /// What a person has to decide
     #[command(subcommand)]
     Exception(exception::ExceptionCommand),
@@ -197,6 +201,7 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
         Command::Accruals(command) => accruals::run(command, &App::open(&global).await?).await,
         Command::Explain(command) => explain::run(command, &App::open(&global).await?).await,
         Command::Settlement(command) => settlement::run(command, &App::open(&global).await?).await,
+        Command::Claim(command) => claim::run(command, &App::open(&global).await?).await,
         Command::Exception(command) => exception::run(command, &App::open_for_run(&global).await?).await,
         Command::Statement(command) => statement::run(command, &App::open(&global).await?).await,
         Command::Reconcile(command) => reconcile::run(command, &App::open(&global).await?).await,

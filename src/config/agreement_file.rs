@@ -7,7 +7,7 @@ use crate::config::agreement_shapes::{AGREEMENT, SETTLEMENT, span};
 use crate::config::ladder;
 use crate::config::reader::{File, Section, in_file_order};
 use crate::config::shape::nearest;
-use crate::config::terms::{growth, mix};
+use crate::config::terms::{growth, mix, ship_and_debit};
 use crate::config::tree::Node;
 use crate::core::agreement::{
     AccrualPolicy, AgreementVersion, Audience, Bound, Caps, DateBasis, Dimension, Direction, Exchange, Fixed, Measure, Method,
@@ -312,10 +312,14 @@ fn term(section: Section<'_>, bound: Option<Bound>, currency: Option<Currency>, 
         "volume" => volume(section, bound?, currency, problems).map(Rule::Volume),
         "growth" => growth::build(section, bound?, accumulate, currency, problems).map(Rule::Growth),
         "mix" => mix::build(section, bound?, currency, problems).map(Rule::Mix),
+        "ship-and-debit" => ship_and_debit::read(section, problems).map(Rule::ShipAndDebit),
         "fixed" => section.amount("amount").map(|amount| Rule::Fixed(Fixed { amount })),
         _ => None,
     };
-    let documents: Option<Vec<_>> = section.texts("documents").into_iter().map(DocumentType::from_word).collect();
+    let documents: Option<Vec<_>> = match &rule {
+        Some(Rule::ShipAndDebit(_)) if !section.has("documents") => Some(vec![DocumentType::Claim]),
+        _ => section.texts("documents").into_iter().map(DocumentType::from_word).collect(),
+    };
     if section.has("documents") && documents.as_ref().is_some_and(Vec::is_empty) {
         problems.push(
             section

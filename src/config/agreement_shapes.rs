@@ -33,7 +33,8 @@ pub fn span(word: &str) -> Option<Span> {
 const SPAN_WORDS: &[&str] =
     &["line", "document", "week", "month", "quarter", "half-year", "year", "agreement-year", "agreement", "lifetime"];
 
-const ONE_OR_MORE: Kind = Kind::Either(&[Kind::List(&Kind::Name), Kind::Name]);
+/// One text or a list of them.
+pub const ONE_OR_MORE: Kind = Kind::Either(&[Kind::List(&Kind::Name), Kind::Name]);
 
 const CALENDAR: Key = Key::new("calendar", Kind::Word(&["fiscal", "gregorian"]), "whose months, quarters and years are meant");
 
@@ -160,13 +161,18 @@ pub static TERM: Shape = Shape::new(
         Key::new("id", Kind::Name, "name of the term, unique in the agreement").required(),
         Key::new(
             "type",
-            Kind::WordOrLater(&["volume", "growth", "mix", "fixed"], &["ship-and-debit", "performance"]),
+            Kind::WordOrLater(&["volume", "growth", "mix", "ship-and-debit", "fixed"], &["performance"]),
             "rebate type",
         )
         .required(),
         Key::new("where", Kind::Table(&SELECTION), "lines it takes: every named property must hold, any of its values suffices"),
         Key::new("except", Kind::Table(&SELECTION), "lines it does not take"),
-        Key::new("documents", Kind::List(&word_kind!(DocumentType)), "document types that count").default("invoice, credit-note"),
+        Key::new(
+            "documents",
+            Kind::List(&word_kind!(DocumentType)),
+            "document types that count; claims of a ship-and-debit term when left out",
+        )
+        .default("invoice, credit-note"),
         Key::new("payment", payment_words(), "when a document counts with regard to its payment").default("any"),
         Key::new("accumulate", Kind::Word(SPAN_WORDS), "span over which the qualifier adds up").default("year"),
         CALENDAR,
@@ -191,7 +197,16 @@ pub static TERM: Shape = Shape::new(
         ),
     ],
 )
-.with_variants("type", &[("volume", &VOLUME), ("growth", &terms::growth::GROWTH), ("mix", &terms::mix::MIX), ("fixed", &FIXED)]);
+.with_variants(
+    "type",
+    &[
+        ("volume", &VOLUME),
+        ("growth", &terms::growth::GROWTH),
+        ("mix", &terms::mix::MIX),
+        ("ship-and-debit", &terms::ship_and_debit::SHIP_AND_DEBIT),
+        ("fixed", &FIXED),
+    ],
+);
 
 const fn payment_words() -> Kind {
     const ALL: [&str; PaymentCondition::WORDS.len()] = crate::config::shape::names(PaymentCondition::WORDS);

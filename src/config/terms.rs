@@ -2,3 +2,4 @@
 
 pub mod growth;
 pub mod mix;
+pub mod ship_and_debit;

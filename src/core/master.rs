@@ -8,7 +8,7 @@
 use crate::core::agreement::words;
 use crate::core::line::DraftLine;
 use crate::core::money::Currency;
-use crate::core::number::{Factor, Micros};
+use crate::core::number::{Factor, Micros, Rate};
 use crate::core::problem::Place;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,16 @@ words! {
         /// All documents count for the survivor.
         Moves = "moves",
     } default Stays
+}
+
+words! {
+    /// What a row of channel stock says.
+    StockKind {
+        /// What was on hand in the evening of the day.
+        Count = "count",
+        /// What came in on the day.
+        Receipt = "receipt",
+    } default Count
 }
 
 words! {
@@ -245,7 +255,9 @@ pub struct DraftAuthorization {
     /// Book price per unit.
     pub book_price: Option<Micros>,
     /// Authorised price per unit.
-    pub authorized_price: Micros,
+    pub authorized_price: Option<Micros>,
+    /// Share of the resale price that the partner is to keep; instead of a price.
+    pub authorized_margin: Option<Rate>,
     /// Currency of the prices.
     pub currency: Option<Currency>,
     /// Unit of the prices and the cap.
@@ -301,12 +313,14 @@ pub struct DraftStock {
     pub partner: String,
     /// Item code.
     pub item: String,
-    /// Day of the count.
+    /// Day of the count or receipt.
     pub on: NaiveDate,
     /// Quantity.
     pub quantity: Micros,
     /// Cost of one unit.
     pub unit_cost: Option<Micros>,
+    /// What the row says; one with a cost is a count and a layer of cost when `None`.
+    pub kind: Option<StockKind>,
     /// Where it came from.
     pub place: Place,
 }

@@ -6,6 +6,7 @@
 
 mod audience;
 mod compiled;
+mod decided;
 mod measure;
 mod sums;
 mod verdict;
@@ -188,7 +189,7 @@ impl Matcher {
     pub fn fold(&self, document: &Document<'_>, sign: i64, out: &mut Accumulator) {
         out.lines_seen += document.lines.len() as u64;
         let mut found: Vec<Found> = Vec::with_capacity(document.lines.len().min(16));
-        self.each(document, |line, number, placed, term, result| {
+        self.each(document, false, |line, number, placed, term, result| {
             let version = &self.agreements[number as usize].versions[placed.version];
             match result {
                 Ok(counted) => {
@@ -233,7 +234,7 @@ impl Matcher {
     /// first counted line of a figure carries the document.
     pub fn contributions(&self, document: &Document<'_>) -> Vec<(i64, Contribution)> {
         let mut list: Vec<(i64, Contribution)> = Vec::new();
-        self.each(document, |line, number, placed, term, result| {
+        self.each(document, false, |line, number, placed, term, result| {
             let version = &self.agreements[number as usize].versions[placed.version];
             if let Ok(counted) = result {
                 let Cell { key, facet, bucket, version } = counted.cell(number, placed, version, term);
@@ -246,10 +247,12 @@ impl Matcher {
         list
     }
 
-    /// Every line of a document with every term of the version that rules it.
+    /// Every line of a document with every term of the version that rules it: those that decide on single lines, or the
+    /// others.
     fn each<'m>(
         &'m self,
         document: &Document<'_>,
+        decided: bool,
         mut take: impl FnMut(&Line, u32, &Placed, &'m CompiledTerm, Result<Counted, Refusal<'m>>),
     ) {
         if document_refusal(document).is_some() {
@@ -265,14 +268,14 @@ impl Matcher {
             for participation in &plan.agreements {
                 let number = participation.agreement;
                 let agreement = &self.agreements[number as usize];
-                if !agreement.baselines.is_empty() {
+                if !decided && !agreement.baselines.is_empty() {
                     self.baselines(agreement, participation, line, discount.as_ref(), |placed, term, result| {
                         take(line, number, placed, term, result);
                     });
                 }
                 let Ok(placed) = self.place(agreement, participation, line) else { continue };
                 let version = &agreement.versions[placed.version];
-                for term in &version.terms {
+                for term in version.terms.iter().filter(|t| t.decided == decided) {
                     let mut result = self.judge(agreement, version, &placed, term, line, discount.as_ref());
                     if let Ok(counted) = &mut result
                         && !term.after.is_empty()
@@ -406,6 +409,9 @@ impl Matcher {
     ) -> Result<(NaiveDate, Measured), Refusal<'m>> {
         let item = line.item_id.and_then(|id| self.items.get(&id)).map(|i| i.on(placed.day));
         let day = self.selects(placed, term, line, item.as_ref(), discount)?;
+        if term.decided {
+            return Ok((day, Measured::NOTHING));
+        }
         let conversion_day = match &line.original {
             Some(original) if line.is_return() => original.document_date,
             _ => line.document_date,

@@ -368,6 +368,12 @@ pub fn recipe(figure: &Reckoning<'_>) -> Vec<RecipeStep> {
                     steps.push(RecipeStep::Lines { version: several.then_some(*version), total: *unrounded });
                 }
             }
+            // What is granted for each line stands beside it.
+            Step::Decided { version, unrounded, .. } => {
+                total += *unrounded;
+                products += 1;
+                steps.push(RecipeStep::Lines { version: several.then_some(*version), total: *unrounded });
+            }
             Step::After { term, benefit } => steps.push(RecipeStep::After { term: term.clone(), benefit: *benefit }),
             Step::Unmet { requires } => steps.push(RecipeStep::Unmet { requires: requires.clone() }),
             Step::Beaten { by } => steps.push(RecipeStep::Beaten { by: by.clone() }),

@@ -7,4 +7,5 @@ pub mod fixed;
 pub mod growth;
 pub mod ladder;
 pub mod mix;
+pub mod ship_and_debit;
 pub mod volume;

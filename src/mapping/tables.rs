@@ -144,6 +144,7 @@ table! {
         shipped_on: Date NaiveDate = "Claims and resale: ship date",
         submitted_on: Date NaiveDate = "Claims: day of submission",
         claimed_amount: Amount Micros = "Claims: amount claimed",
+        claimed_price: Amount Micros = "Claims: authorised price per unit as the partner states it",
         corrects_document: Code String = "Claims and resale: document it corrects",
         corrects_line: Code String = "Claims and resale: line it corrects",
         end_customer_name: Text String = "Claims and resale: end customer's name",
@@ -171,7 +172,9 @@ fn check_line(line: &DraftLine, seen: u64, faults: &mut RowFaults) {
         if line.document_date.is_none() {
             faults.push(("document_date", Fault::new("missing-value", "there is no document date")));
         }
-        let claimed = line.document_type == DocumentType::Claim && line.attributes.contains_key("claimed_amount");
+        // What a claim line asks for may follow from its quantity.
+        let claimed = line.document_type == DocumentType::Claim
+            && (line.quantity.is_some() || line.attributes.contains_key("claimed_amount"));
         if line.net_amount.is_none() && line.line_kind != LineKind::Comment && !claimed {
             faults.push(("net_amount", Fault::new("missing-value", "there is no net amount")));
         }
@@ -329,11 +332,33 @@ table! {
         item: Code = "Item",
         book_price: Amount = "Book price per unit",
         authorized_price: Amount = "Authorised price per unit",
+        authorized_margin: Rate = "Share of the resale price that the partner is to keep, instead of a price",
         currency: Currency = "Currency of the prices",
         unit: Code = "Unit of prices and cap",
         quantity_cap: Amount = "Greatest quantity",
         shipped_from: Date = "First ship date",
-        shipped_to: Date = "Last ship date",
+        shipped_to: Date = "Last ship date, included",
+    }
+    rest {
+        const HEADER: &'static [&'static [&'static str]] = &[&["authorized_price", "authorized_margin"]];
+        fn check(&self, _seen: u64, faults: &mut RowFaults) {
+            match (self.authorized_price, self.authorized_margin) {
+                (None, None) => faults.push(("authorized_price", Fault::new("missing-value", "there is neither a price nor a margin"))),
+                (Some(_), Some(_)) => {
+                    faults.push(("authorized_margin", Fault::new("bad-value", "there are both a price and a margin").help("give one of them")));
+                }
+                _ => {}
+            }
+            let figures = [("book_price", self.book_price), ("authorized_price", self.authorized_price), ("quantity_cap", self.quantity_cap)];
+            for (field, _) in figures.iter().filter(|(_, figure)| figure.is_some_and(Micros::is_negative)) {
+                faults.push((*field, Fault::new("bad-number", format!("the {} is negative", field.replace('_', " ")))));
+            }
+            if let (Some(from), Some(to)) = (self.shipped_from, self.shipped_to)
+                && to < from
+            {
+                faults.push(("shipped_to", Fault::new("date-order", format!("it ends on {to}, before it starts on {from}"))));
+            }
+        }
     }
 }
 
@@ -371,9 +396,10 @@ table! {
     {
         partner: Code = "Partner",
         item: Code = "Item",
-        on: Date = "Day of the count",
-        quantity: Amount = "Quantity",
-        unit_cost: Amount = "Cost of one unit",
+        on: Date = "Day of the count or receipt",
+        quantity: Amount = "Quantity in the item's base unit",
+        unit_cost: Amount = "Cost of one unit: the row is a layer of FIFO cost",
+        kind: Word = "count (on hand in the evening) or receipt (came in); a row with a cost is both a count and a layer when empty",
     }
 }
 

@@ -174,6 +174,7 @@ fn same_writing(mapping: &Mapping, name: &str, text: &str) -> String {
     let plain = |kind: Kind| match kind {
         Kind::Amount => crate::core::number::Micros::from_text(text).ok().map(|value| value.to_string()),
         Kind::Factor => crate::core::number::Factor::from_text(text).ok().map(|value| value.to_string()),
+        Kind::Rate => crate::core::number::Rate::from_text(text).ok().map(|value| value.to_string()),
         Kind::Instant => {
             let mut moment: Option<chrono::DateTime<chrono::Utc>> = None;
             moment.fill(text).ok()?;

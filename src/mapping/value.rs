@@ -3,9 +3,9 @@
 
 use crate::core::agreement::words;
 use crate::core::line::{DocumentStatus, DocumentType, LineKind};
-use crate::core::master::MergeHistory;
+use crate::core::master::{MergeHistory, StockKind};
 use crate::core::money::Currency;
-use crate::core::number::{Factor, Micros, NumberError};
+use crate::core::number::{Factor, Micros, NumberError, Rate};
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ words! {
         Amount = "amount",
         /// An exact factor with at most ten decimals.
         Factor = "factor",
+        /// A share, `25%`.
+        Rate = "rate",
         /// A whole number.
         Integer = "integer",
         /// Texts with `;` between.
@@ -131,6 +133,23 @@ impl FromText for MergeHistory {
         Self::from_word(text).ok_or_else(|| {
             Fault::new("unknown-word", format!("`{text}` is not a merge history")).help("use one of: stays, moves")
         })
+    }
+}
+
+impl FromText for StockKind {
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        Self::from_word(text).ok_or_else(|| {
+            Fault::new("unknown-word", format!("`{text}` is not a kind of stock row")).help("use one of: count, receipt")
+        })
+    }
+}
+
+impl FromText for Rate {
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        if !text.ends_with('%') {
+            return Err(Fault::new("bad-number", format!("`{text}` is not a share")).help("write shares as 25%"));
+        }
+        Rate::parse_percent(text).map_err(|error| number_fault(text, error))
     }
 }
 

@@ -1,12 +1,14 @@
 //! The lines behind a figure, with their shares: for receipts, settlements and statements.
 
 use super::contest;
+use super::decide::shown;
 use super::figures::{KeyFigure, too_large};
 use super::{PipelineResult, Runtime};
 use crate::core::agreement::AgreementVersion;
 use crate::core::derivation::{self, Derivation};
 use crate::core::line::Line;
 use crate::core::matching::{BASE, Contribution, MasterData, Matcher, QUALIFIER, facet};
+use crate::core::money::Currency;
 use crate::core::number::Exact;
 use crate::core::period::{FiscalCalendar, Period};
 use crate::core::problem::Problem;
@@ -27,6 +29,8 @@ pub struct Lens {
     matcher: Matcher,
     calendar: FiscalCalendar,
     agreement: String,
+    /// The agreement's currency, where terms of it decide on single lines.
+    decides: Option<Currency>,
 }
 
 impl Lens {
@@ -34,8 +38,15 @@ impl Lens {
     pub fn new(runtime: &Runtime, versions: &[AgreementVersion], master: &Arc<MasterData>) -> Self {
         let calendar = runtime.settings.calendar;
         let agreement = versions.last().map(|v| v.id.clone()).unwrap_or_default();
-        let matcher = Matcher::new(versions, master.clone(), calendar);
-        Self { versions: versions.to_vec(), master: master.clone(), matcher, calendar, agreement }
+        let decided = versions.iter().flat_map(|v| &v.terms).any(|t| t.rule.is_decided());
+        Self {
+            versions: versions.to_vec(),
+            master: master.clone(),
+            matcher: Matcher::new(versions, master.clone(), calendar),
+            calendar,
+            agreement,
+            decides: versions.last().filter(|_| decided).map(|v| v.currency),
+        }
     }
 
     /// Every line of a partner that counts under the agreement up to `cutoff`, by key.
@@ -85,7 +96,7 @@ pub async fn with_master(
 }
 
 async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<NaiveDate>) -> PipelineResult<CountedByKey> {
-    let Lens { versions, master, matcher, .. } = lens;
+    let Lens { versions, master, matcher, decides, agreement, .. } = lens;
     // Documents of partners that were merged into this one may count for it.
     let mut sources: BTreeSet<i64> = BTreeSet::from([partner_id]);
     for partner in master.partners() {
@@ -94,9 +105,14 @@ async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<Naiv
         }
     }
     let mut counted: CountedByKey = BTreeMap::new();
+    // Lines that may be decided on one by one.
+    let mut claims: BTreeMap<i64, Line> = BTreeMap::new();
     for source in sources {
         for stored in tx.documents_of_partner(source).await? {
             let document = stored.view();
+            if decides.is_some() && document.document_type.issued_by_others() {
+                claims.extend(document.lines.iter().map(|line| (line.id, line.clone())));
+            }
             for (line_id, contribution) in matcher.contributions(&document) {
                 if contribution.key.partner_id != partner_id || cutoff.is_some_and(|c| contribution.bucket > c) {
                     continue;
@@ -125,6 +141,11 @@ async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<Naiv
                     derived,
                 });
             }
+        }
+    }
+    if let Some(currency) = decides {
+        for (term, period, part, line) in shown::counted(tx, master, *currency, agreement, partner_id, cutoff, &claims).await? {
+            counted.entry((partner_id, term, period, part)).or_default().push(line);
         }
     }
     Ok(counted)

@@ -3,9 +3,11 @@
 //! `waive` or `confirm` says that it is known and accepted: it no longer holds settlements.
 //! `confirm-deletion` of a document that is gone from its source cancels it here. `release` of one that
 //! bears a reference of our form says that it is a sale, so that it counts; of a credit note with the sign
-//! of an invoice, that it means what is written (case 04). Everything else mends itself when the cause is
+//! of an invoice, that it means what is written (case 04); of a claim line that is held, that it is one of its
+//! own, while `confirm` of such a line says that it is not paid. Everything else mends itself when the cause is
 //! mended.
 
+use super::decide::ship_and_debit::CLAIM;
 use super::intake::refused::{RELEASE, row_key, source_key, source_prefix};
 use super::intake::{Delivery, Intake};
 use super::normalize::Reader;
@@ -24,7 +26,7 @@ pub const ACTIONS: &[(&str, &[&str])] = &[
     ("confirm", &[]),
     ("keep", &["gone-from-source", "lines-removed", "routes-differ", "merged-partner-history"]),
     ("confirm-deletion", &["gone-from-source"]),
-    (RELEASE, &["unknown-own-reference", SIGN_CONFLICT]),
+    (RELEASE, &["unknown-own-reference", SIGN_CONFLICT, "possible-duplicate", "correction-unknown"]),
 ];
 
 /// Content of a document that a person confirmed as deleted: equal to no delivered one.
@@ -92,7 +94,12 @@ pub async fn resolve(runtime: &Runtime, id: i64, action: &str, reason: &str, use
         };
         take_again(runtime, &mut tx, &archive).await?;
     }
+    let of_claim = exception.dedupe_key.starts_with(CLAIM);
+    if of_claim {
+        tx.mark_claims(&format!("{action} of exception {id}")).await?;
+    }
     if action == RELEASE
+        && !of_claim
         && let Some(document_id) = exception.document_id
         && let Some(document) = tx.document_by_id(document_id).await?
     {

@@ -2,9 +2,11 @@
 
 use super::contest;
 use super::counted;
+use super::decide::shown::Answer;
 use super::figures;
 use super::intake::refused::is_row_of;
 use super::{PipelineResult, Runtime, accrue, settled};
+use crate::core::agreement::AgreementVersion;
 use crate::core::line::Line;
 use crate::core::matching::{Matcher, Outcome};
 use crate::core::number::Micros;
@@ -151,6 +153,27 @@ fn kept(verdicts: Vec<LineVerdict>, line: &Line, lost: &contest::Lost) -> Vec<Li
     verdicts
 }
 
+/// Whether a term decides on each of its lines.
+fn decides(versions: &[AgreementVersion], agreement: &str, term: &str) -> bool {
+    versions.iter().filter(|v| v.id == agreement).flat_map(|v| &v.terms).any(|t| t.id == term && t.rule.is_decided())
+}
+
+/// What a term that decides on each of its lines says of one.
+fn decided(agreement: &str, term: &str, answer: Option<&Answer>) -> LineVerdict {
+    let (counted, code, reason) = match answer {
+        None => (false, "not-decided-yet".to_owned(), "it is decided with the next match".to_owned()),
+        Some(answer) if answer.agreement != agreement || answer.term != term => {
+            let by = format!("{} {} decides on it", answer.agreement, answer.term);
+            (false, "decided-elsewhere".to_owned(), by)
+        }
+        Some(answer) => {
+            let counted = matches!(answer.outcome.as_str(), "accepted" | "cut");
+            (counted, if counted { String::new() } else { answer.reason.clone() }, answer.text())
+        }
+    };
+    LineVerdict { agreement: agreement.to_owned(), term: term.to_owned(), counted, code, reason }
+}
+
 /// The journey of the lines of all documents of a number, rows that could not be read first.
 pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> PipelineResult<Vec<Journey>> {
     let mut tx = runtime.store.read().await?;
@@ -199,11 +222,21 @@ pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> Pip
             let view = stored.view();
             let survivor = master.effective_partner(partner_id, view.date, chrono::NaiveDate::MAX);
             let lost = contest::of_partner_anew(&mut tx, runtime.settings.calendar, survivor, &master).await?;
+            let decisions = tx.claim_decisions_on(document.id).await?;
             for line in view.lines.iter().filter(|l| only.is_none_or(|only| only == &*l.line_number)) {
+                let decision = decisions.iter().find(|d| *d.line_number == *line.line_number);
+                let answer = decision.and_then(|d| {
+                    let currency = versions.iter().find(|v| v.id == d.agreement)?.currency;
+                    let partner = master.partner(d.partner_id).map_or_else(String::new, |p| p.code.to_string());
+                    Some(Answer::of(d, Some(number), &partner, currency))
+                });
                 let verdicts: Vec<LineVerdict> = matcher
                     .explain_line(line, &view)
                     .into_iter()
                     .map(|v| match v.outcome {
+                        Outcome::Counted { .. } if decides(&versions, &v.agreement, &v.term) => {
+                            decided(&v.agreement, &v.term, answer.as_ref())
+                        }
                         Outcome::Counted { rule, .. } => LineVerdict {
                             agreement: v.agreement.to_string(),
                             term: v.term.to_string(),
@@ -235,6 +268,7 @@ pub async fn journey(runtime: &Runtime, number: &str, only: Option<&str>) -> Pip
                     ),
                 });
                 steps.push(Step { stage: "match", what: format!("{counted} of {} terms count it", verdicts.len()) });
+                steps.extend(answer.iter().map(|answer| Step { stage: "match", what: answer.text() }));
                 for s in tx.settlements().await? {
                     if s.is_out()
                         && tx.settlement_snapshot(s.id, s.revision).await?.contains(&format!("\"document\":\"{number}\""))

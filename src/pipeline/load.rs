@@ -3,6 +3,7 @@
 //! A version that is active is never edited in place once anything was booked under its agreement:
 //! every change is a new version (case 14).
 
+use super::decide::books;
 use super::{PipelineResult, Runtime, baselines, calendar};
 use crate::config::FileTrust;
 use crate::core::agreement::AgreementVersion;
@@ -84,6 +85,13 @@ pub async fn agreements(runtime: &Runtime, business_day: NaiveDate) -> PipelineR
             Err(problem) => refused.entry(file.path.clone()).or_insert((Some(version.id.clone()), Vec::new())).1.push(problem),
         }
     }
+    for (version, file) in &runtime.workspace.agreements {
+        let folders = books::folders(&runtime.workspace.dir);
+        let problems = books::take(runtime, &mut tx, version, &file.path, &folders, entry.by).await?;
+        if !problems.is_empty() {
+            refused.entry(file.path.clone()).or_insert((Some(version.id.clone()), Vec::new())).1.extend(problems);
+        }
+    }
     for open in tx.exceptions(&ExceptionFilter::default()).await? {
         let path = open.dedupe_key.strip_prefix(&file_key(""));
         if path.is_some_and(|path| !refused.contains_key(path)) {
@@ -116,6 +124,7 @@ pub async fn refusals(runtime: &Runtime) -> PipelineResult<Vec<Problem>> {
     let mut tx = runtime.store.begin().await?;
     for (version, file) in &runtime.workspace.agreements {
         problems.extend(enter(runtime, &mut tx, version, &file.path, &file.text, entry).await?.err());
+        problems.extend(books::problems(version, &file.path, &books::folders(&runtime.workspace.dir)));
     }
     tx.rollback().await?;
     Ok(problems)

@@ -6,6 +6,7 @@
 //! sums, which `rebuild` proves.
 
 use super::causes::Causes;
+use super::decide::ship_and_debit::{self, Occasion};
 use super::intake::line_key;
 use super::run::{Lease, RunRequest};
 use super::stages::StageOutcome;
@@ -81,6 +82,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     // New lines and superseded versions of everything else.
     let mut fresh = Accumulator::new();
     let superseded = tx.take_superseded(folded).await?;
+    let mut claims = superseded.iter().any(|d| d.view().document_type.issued_by_others());
     let mut lines_in = 0i64;
     if !all_marked {
         let mut successors: HashSet<i64> = HashSet::new();
@@ -106,6 +108,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
             for document in documents {
                 lines_in += i64::try_from(document.lines.len()).unwrap_or(0);
                 let facts = document.view();
+                claims |= facts.document_type.issued_by_others();
                 // What replaces a state, or comes late into a closed month, is named where it is booked.
                 let late = || {
                     closed.contains(&calendar.month_start(facts.date))
@@ -188,6 +191,17 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
     } else {
         tx.add_to_accumulators(&rows).await?
     }
+    let occasion = Occasion {
+        versions: &versions,
+        matcher: &matcher,
+        claims_changed: claims,
+        lines_changed: last != folded || !superseded.is_empty(),
+        agreements: &marked_agreements,
+        partners: &marked_partners,
+        business_day,
+        now,
+    };
+    let decided = ship_and_debit::decide(tx, &occasion, &mut causes, &mut months).await?;
     let marks: Vec<MarkedKey> = causes
         .pairs()
         .map(|(partner_id, agreement, reason)| MarkedKey {
@@ -198,7 +212,8 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
         })
         .collect();
     tx.mark_keys(&marks).await?;
-    let exceptions = raise(tx, &matcher, &[&rebuilt, &fresh], &marked_agreements, &marked_partners, business_day, now).await?;
+    let exceptions = decided.exceptions
+        + raise(tx, &matcher, &[&rebuilt, &fresh], &marked_agreements, &marked_partners, business_day, now).await?;
     tx.set_watermark(FOLDED, last).await?;
     tx.clear_marks().await?;
     Ok(StageOutcome {
@@ -206,10 +221,11 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
         count_out: changed,
         exceptions,
         detail: format!(
-            "{lines_in} new lines, {} superseded documents, {} agreements and {} partners built anew",
+            "{lines_in} new lines, {} superseded documents, {} agreements and {} partners built anew, {} claim lines decided",
             superseded.len(),
             marked_agreements.len(),
-            marked_partners.len()
+            marked_partners.len(),
+            decided.lines
         ),
     })
 }
@@ -387,7 +403,8 @@ async fn raise(
         let Some(agreement) = &open.agreement else { continue };
         let partner = open.partner.as_deref().and_then(|code| master.partner_by_code(code)).map(|p| p.id);
         let rebuilt = marked_agreements.contains_key(agreement) || partner.is_some_and(|p| marked_partners.contains_key(&p));
-        if rebuilt && help_for(&open.code).is_some() && !keys.contains(&open.dedupe_key) {
+        let of_claim = open.dedupe_key.starts_with(ship_and_debit::CLAIM);
+        if rebuilt && !of_claim && help_for(&open.code).is_some() && !keys.contains(&open.dedupe_key) {
             tx.clear_exception(&open.dedupe_key, "not found again", now).await?;
         }
     }

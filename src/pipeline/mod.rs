@@ -15,6 +15,7 @@ pub mod compare;
 pub mod contest;
 pub mod contradictions;
 pub mod counted;
+pub mod decide;
 pub mod doubts;
 pub mod exceptions;
 pub mod explain;

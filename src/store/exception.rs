@@ -146,6 +146,15 @@ impl Tx {
             .bind(dedupe_key).fetch_optional(c).await?))
     }
 
+    /// What persons decided about things whose keys begin alike, the last decision of each: key and action.
+    pub async fn resolutions(&mut self, prefix: &str) -> StoreResult<std::collections::BTreeMap<String, String>> {
+        let rows: Vec<(String, String)> = on!(self, c => sqlx::query_as(
+            "SELECT dedupe_key, resolution FROM exception
+             WHERE state = 'resolved' AND resolved_by <> 'daemon' AND substr(dedupe_key, 1, length($1)) = $1 ORDER BY id")
+            .bind(prefix).fetch_all(c).await?);
+        Ok(rows.into_iter().collect())
+    }
+
     /// Lists exceptions, oldest first.
     pub async fn exceptions(&mut self, filter: &ExceptionFilter) -> StoreResult<Vec<ExceptionRow>> {
         Ok(on!(self, c => sqlx::query_as(

@@ -312,6 +312,21 @@ impl Tx {
         self.with_heads(gather(found), &mut texts).await
     }
 
+    /// Current claim and resale lines, whole documents together.
+    pub async fn claim_documents(&mut self) -> StoreResult<Vec<StoredDocument>> {
+        let (mut found, mut texts) = (Vec::new(), Texts::default());
+        each_row!(
+            self,
+            line_select!(
+                "WHERE superseded = $1 AND document_id IN (SELECT id FROM document WHERE document_type IN ('claim', 'resale'))
+                 ORDER BY document_id, id"
+            ),
+            [0i64],
+            |row| found.push(line(&row, &mut texts)?)
+        );
+        self.with_heads(gather(found), &mut texts).await
+    }
+
     /// One version of a document, current or not, with the head of the current version. `None` when it has no lines.
     pub async fn document_version(
         &mut self,
@@ -376,7 +391,8 @@ impl Tx {
         );
         let mut references: Vec<Reference<'_>> = Vec::new();
         for document in &documents {
-            let Some(head) = heads.get(&document.id) else { continue };
+            // What a claim or resale line refers to is the partner's own invoice.
+            let Some(head) = heads.get(&document.id).filter(|h| !h.document_type.issued_by_others()) else { continue };
             references.extend(
                 document
                     .lines

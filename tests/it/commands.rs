@@ -49,6 +49,7 @@ const CALLS: &[&str] = &[
     "accruals --entries",
     "explain --agreement LAKESIDE-2026 --partner C-100",
     "explain --document 1001",
+    "claim list",
     "settlement list",
     "settlement show 1",
     "P settlement propose --business-day 2026-06-30",

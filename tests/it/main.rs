@@ -3,6 +3,7 @@
 
 mod approval;
 mod canonical;
+mod claims;
 mod commands;
 mod compare;
 mod config;

@@ -8,7 +8,7 @@ use super::steps::Step;
 use crate::core::agreement::{AgreementVersion, Benefit, Bound, Measures, NegativePolicy, QualifierScope, Rule, Term, Tier};
 use crate::core::allocation;
 use crate::core::matching::{facet, term_calendar, whole_validity};
-use crate::core::number::{Exact, Fine, Micros};
+use crate::core::number::{Exact, Fine, Micros, Rate};
 use crate::core::period::{FiscalCalendar, Period};
 use crate::core::terms::volume::snap;
 use chrono::NaiveDate;
@@ -210,6 +210,7 @@ impl<'a> Rules<'a> {
         for version in &self.versions {
             let of_version = match version.term.map(|t| &t.rule) {
                 Some(Rule::Fixed(rule)) => dearest(&Benefit::Amount(rule.amount)),
+                Some(rule) if rule.is_decided() => dearest(&Benefit::Rate(Rate::ONE)),
                 Some(rule) => rule.tiers().iter().try_fold(0u128, |most, tier| Some(most.max(dearest(&tier.benefit)?))),
                 None => Some(0),
             };

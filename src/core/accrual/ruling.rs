@@ -43,6 +43,8 @@ pub(super) enum VersionRule<'a> {
     /// Everything that reads a ladder.
     Ladder(VolumeRule<'a>),
     Fixed(&'a Fixed),
+    /// The base is what was decided.
+    Decided,
     Gone,
 }
 
@@ -51,7 +53,7 @@ impl VersionRule<'_> {
     pub fn next_tier(&self) -> Option<NextTier> {
         match self {
             VersionRule::Ladder(rule) => rule.ladder.next(rule.qualifier),
-            VersionRule::Fixed(_) | VersionRule::Gone => None,
+            VersionRule::Fixed(_) | VersionRule::Decided | VersionRule::Gone => None,
         }
     }
     /// Goods without charge that the tier reached gives on a base.
@@ -95,6 +97,7 @@ impl<'a> Rules<'a> {
         for (index, version) in self.versions.iter().enumerate() {
             rules.push(match (version.term, version.term.map(|t| &t.rule)) {
                 (_, Some(Rule::Fixed(rule))) => VersionRule::Fixed(rule),
+                (_, Some(rule)) if rule.is_decided() => VersionRule::Decided,
                 (Some(term), Some(rule)) => {
                     let reading = self.read(rule, gathered);
                     let measures = rule.measures();
@@ -166,7 +169,7 @@ impl<'a> Rules<'a> {
             conditions: Vec::new(),
         };
         match rule {
-            Rule::Volume(_) | Rule::Fixed(_) => plain,
+            Rule::Volume(_) | Rule::Fixed(_) | Rule::ShipAndDebit(_) => plain,
             Rule::Growth(growth) => {
                 let compared = Comparison::new(growth, qualifier, gathered.baseline(), self.period, &self.calendar);
                 Reading {
@@ -250,16 +253,17 @@ impl<'a> Rules<'a> {
             let by_position = |rule: &VersionRule<'_>| match rule {
                 VersionRule::Ladder(rule) => until(rule, so_far, lines) - until(rule, before.0, before.1),
                 VersionRule::Fixed(rule) => fixed::due(rule, lines, so_far.base) - fixed::due(rule, before.1, before.0.base),
-                VersionRule::Gone => Fine::ZERO,
+                VersionRule::Decided | VersionRule::Gone => Fine::ZERO,
             };
             let own = &totals.rules[part.version];
             let is_lump = |rule: &VersionRule<'_>| match rule {
                 VersionRule::Ladder(rule) => rule.is_lump(),
                 VersionRule::Fixed(_) => true,
-                VersionRule::Gone => false,
+                VersionRule::Decided | VersionRule::Gone => false,
             };
             let by_itself = match own {
                 VersionRule::Ladder(rule) => rule.earned_by(before.0.base, so_far.base),
+                VersionRule::Decided => part.amounts.base.fine(),
                 VersionRule::Fixed(_) | VersionRule::Gone => Fine::ZERO,
             };
             // An amount for the whole period is paid once: by the newest version that ruled a line.
@@ -319,7 +323,7 @@ impl<'a> Rules<'a> {
                     });
                     (rule.qualifier, tier)
                 }
-                VersionRule::Fixed(_) | VersionRule::Gone => (totals.qualifier, None),
+                VersionRule::Fixed(_) | VersionRule::Decided | VersionRule::Gone => (totals.qualifier, None),
             };
             steps.push(match rule {
                 VersionRule::Ladder(rule) if rule.method == crate::core::agreement::Method::Marginal => Step::Slices {
@@ -334,6 +338,9 @@ impl<'a> Rules<'a> {
                     unrounded,
                 },
                 VersionRule::Ladder(rule) => Step::Benefit { version: number, base, benefit: rule.benefit().cloned(), unrounded },
+                VersionRule::Decided => {
+                    Step::Decided { version: number, things: own().map(|(m, _)| m.entry.sums.lines).sum(), unrounded }
+                }
                 VersionRule::Fixed(fixed) => Step::Fixed { version: number, amount: fixed.amount, unrounded },
                 VersionRule::Gone => continue,
             });

@@ -99,6 +99,15 @@ pub enum Step {
         /// The result.
         unrounded: Fine,
     },
+    /// What was decided on single things.
+    Decided {
+        /// Version.
+        version: u32,
+        /// Number of things decided on.
+        things: i64,
+        /// What they come to.
+        unrounded: Fine,
+    },
     /// More returns than sales earn nothing.
     Clamped {
         /// What they would have earned.
@@ -249,6 +258,9 @@ impl Step {
             }
             Step::Fixed { version, amount, unrounded } => {
                 format!("version {version}: {} {currency} once = {}", currency.amount_text(*amount), unrounded.to_text(2))
+            }
+            Step::Decided { version, things, unrounded } => {
+                format!("version {version}: {things} decided, together {}", unrounded.to_text(2))
             }
             Step::Clamped { computed } => format!("more returns than sales: {} becomes 0", computed.to_text(2)),
             Step::Floor { floor } => format!("raised to the floor of {}", currency.amount_text(*floor)),

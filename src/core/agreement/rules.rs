@@ -3,6 +3,7 @@
 use super::term::Selection;
 use super::words::{GrowthBase, GrowthOf, Measure, Method, MixCount, NewMembers, NewPartner, UnitMatch};
 use crate::core::number::{Micros, Rate};
+use crate::core::terms::ship_and_debit::ShipAndDebit;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ pub enum Rule {
     Mix(Mix),
     /// A lump sum.
     Fixed(Fixed),
+    /// Claim lines against authorisations.
+    ShipAndDebit(ShipAndDebit),
 }
 
 /// What the lines of a term are measured as.
@@ -43,6 +46,7 @@ impl Rule {
             Rule::Growth(_) => "growth",
             Rule::Mix(_) => "mix",
             Rule::Fixed(_) => "fixed",
+            Rule::ShipAndDebit(_) => "ship-and-debit",
         }
     }
     /// What lines are measured as.
@@ -69,7 +73,7 @@ impl Rule {
                 base_unit: m.base.unit.as_deref(),
                 unit_match: m.unit_match,
             },
-            Rule::Fixed(_) => Measures {
+            Rule::Fixed(_) | Rule::ShipAndDebit(_) => Measures {
                 qualifier: Measure::NetAmount,
                 base: Measure::NetAmount,
                 unit: None,
@@ -85,7 +89,7 @@ impl Rule {
             Rule::Volume(v) => &v.tiers,
             Rule::Growth(g) => &g.tiers,
             Rule::Mix(m) => &m.tiers,
-            Rule::Fixed(_) => &[],
+            Rule::Fixed(_) | Rule::ShipAndDebit(_) => &[],
         }
     }
     /// Which tier's benefit pays on what.
@@ -94,7 +98,7 @@ impl Rule {
             Rule::Volume(v) => v.method,
             Rule::Growth(g) => g.method,
             Rule::Mix(m) => m.method,
-            Rule::Fixed(_) => Method::Retrospective,
+            Rule::Fixed(_) | Rule::ShipAndDebit(_) => Method::Retrospective,
         }
     }
     /// Whether the ladder's bounds are fractions of another figure.
@@ -102,7 +106,7 @@ impl Rule {
         match self {
             Rule::Growth(g) => g.of == GrowthOf::Percent,
             Rule::Mix(m) => m.share.is_some(),
-            Rule::Volume(_) | Rule::Fixed(_) => false,
+            Rule::Volume(_) | Rule::Fixed(_) | Rule::ShipAndDebit(_) => false,
         }
     }
     /// A written lower bound for people: `1000`, or `20%`.
@@ -110,6 +114,11 @@ impl Rule {
         let from = self.tiers().get(tier)?.from;
         let fraction = || Rate(from.0 * (Rate::ONE.0 / Micros::ONE.0)).to_percent();
         Some(if self.bounds_are_shares() { fraction() } else { from.to_text(0) })
+    }
+    /// Whether its sums come from decisions on single things rather than from lines as they stand: the qualifier is what was
+    /// asked, the base what was granted, unrounded and in the agreement's currency.
+    pub fn is_decided(&self) -> bool {
+        matches!(self, Rule::ShipAndDebit(_))
     }
     /// Every unit that it names.
     pub fn units(&self) -> Vec<&str> {

@@ -108,6 +108,8 @@ pub(super) struct CompiledTerm {
     pub base: Gauge,
     base_of: Vec<Test>,
     pub unit_match: UnitMatch,
+    /// Lines are not measured but decided on one by one.
+    pub decided: bool,
     /// What the qualifier is a share of.
     pub whole: Option<Part>,
     /// Further sums of the figure.
@@ -399,6 +401,7 @@ fn compile_term(term: &Term, index: u32, symbols: &mut Symbols) -> CompiledTerm 
         qualifier: Gauge { measure: measures.qualifier, unit: measures.unit.map(Arc::from) },
         base: Gauge { measure: measures.base, unit: measures.base_unit.map(Arc::from) },
         unit_match: measures.unit_match,
+        decided: term.rule.is_decided(),
         qualifier_of: parts.qualifier_of,
         base_of: parts.base_of,
         whole: parts.whole,

@@ -230,6 +230,12 @@ pub(super) struct Measured {
     pub converted: bool,
 }
 
+impl Measured {
+    /// A line that is not measured.
+    pub const NOTHING: Self =
+        Self { qualifier: Exact::ZERO, base: Exact::ZERO, whole: Exact::ZERO, sides: Vec::new(), converted: false };
+}
+
 impl Measuring<'_> {
     pub fn measure(&self, term: &CompiledTerm, item: Option<&ItemOnDay<'_>>) -> Result<Measured, Refusal<'static>> {
         let mut converted = false;

@@ -44,7 +44,11 @@ impl Matcher {
     pub fn explain_line(&self, line: &Line, document: &Document<'_>) -> Vec<Verdict> {
         let refused = document_refusal(document);
         let discount = Discount::of(document.lines);
-        let contributions = if refused.is_none() { self.contributions(document) } else { Vec::new() };
+        let mut contributions = Vec::new();
+        if refused.is_none() {
+            contributions = self.contributions(document);
+            contributions.extend(self.undecided(document));
+        }
         let mut verdicts = Vec::new();
         for participation in &self.plan(line.partner_id).agreements {
             let agreement = &self.agreements[participation.agreement as usize];

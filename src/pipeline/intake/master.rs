@@ -153,6 +153,10 @@ impl Intake<'_> {
     }
 
     pub(super) async fn take_master(&mut self, draft: Draft) -> PipelineResult<()> {
+        if matches!(draft, Draft::Partner(_)) {
+            // Its name may be the one that a claim has been waiting for.
+            self.claims_concerned.insert("partners were delivered");
+        }
         // New codes wait to be stored together; anything else may build on them.
         match draft {
             Draft::Partner(p)
@@ -302,6 +306,18 @@ impl Intake<'_> {
                     let key = MarkedKey { partner_id, agreement: b.agreement.clone(), reason, months: Vec::new() };
                     self.tx.mark_keys(&[key]).await?;
                 }
+            }
+            Draft::Authorization(a) => {
+                if self.tx.put_authorization("", &a, self.delivery.archive_id).await? {
+                    self.claims_concerned.insert("authorisations were delivered");
+                }
+            }
+            Draft::Stock(s) => {
+                if self.stock_told.insert((s.partner.clone(), s.item.clone(), s.on)) {
+                    self.tx.clear_stock(&s).await?;
+                }
+                self.tx.put_stock(&s).await?;
+                self.claims_concerned.insert("channel stock was delivered");
             }
             other => {
                 let kind = other.table().word();

@@ -92,6 +92,10 @@ pub struct Intake<'t> {
     references: HashSet<String>,
     rates_from: BTreeMap<String, NaiveDate>,
     all_units_changed: bool,
+    /// Why claims have to be decided again.
+    claims_concerned: std::collections::BTreeSet<&'static str>,
+    /// Stock of which the delivery told something: partner, item and day.
+    stock_told: HashSet<(String, String, NaiveDate)>,
     fresh: master::Fresh,
     counts: WorkCounts,
     documents: DocumentCounts,
@@ -141,6 +145,8 @@ impl<'t> Intake<'t> {
             references,
             rates_from: BTreeMap::new(),
             all_units_changed: false,
+            claims_concerned: std::collections::BTreeSet::new(),
+            stock_told: HashSet::new(),
             fresh: master::Fresh::default(),
             counts: WorkCounts::default(),
             documents: DocumentCounts::default(),
@@ -207,6 +213,13 @@ impl<'t> Intake<'t> {
         for (currency, from) in std::mem::take(&mut self.rates_from) {
             let partners = self.tx.partners_trading_in(&currency, from).await?;
             self.tx.mark_partners(&partners, "exchange rates changed").await?;
+            if self.tx.authorizes_in(&currency).await? {
+                // Prices of an authorisation need not be in the currency of the documents.
+                self.claims_concerned.insert("exchange rates changed");
+            }
+        }
+        for reason in std::mem::take(&mut self.claims_concerned) {
+            self.tx.mark_claims(reason).await?;
         }
         Ok((self.counts, self.documents))
     }

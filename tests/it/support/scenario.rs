@@ -65,6 +65,8 @@ struct Step {
     expect_settlements: Option<Vec<Row>>,
     /// Open exceptions: these and no others.
     expect_exceptions: Option<Vec<Row>>,
+    /// Decisions of `claim list`.
+    expect_claims: Option<Vec<Row>>,
     /// Sums of entries of `accruals --entries`: together the rows must account for every entry of their agreements.
     expect_ledger: Option<Vec<Row>>,
     /// Lines that the store holds, as reporting tools see them.
@@ -164,6 +166,7 @@ impl Step {
         self.expect_accruals.is_some()
             || self.expect_settlements.is_some()
             || self.expect_exceptions.is_some()
+            || self.expect_claims.is_some()
             || self.expect_ledger.is_some()
             || self.expect_lines.is_some()
             || self.expect_receipt.is_some()
@@ -230,6 +233,8 @@ impl Stage {
             self.compare("accruals", expected, self.rows(&words), step.count);
         } else if let Some(expected) = &step.expect_settlements {
             self.compare("settlements", expected, self.rows(&["settlement", "list", "--json"]), step.count);
+        } else if let Some(expected) = &step.expect_claims {
+            self.compare("claims", expected, self.rows(&["claim", "list", "--json"]), step.count);
         } else if let Some(expected) = &step.expect_exceptions {
             let open: Vec<Value> =
                 self.rows(&["exception", "list", "--json"]).into_iter().filter(|row| row["state"] == "open").collect();

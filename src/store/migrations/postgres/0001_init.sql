@@ -204,6 +204,71 @@ CREATE TABLE dirty_agreement (
     reason TEXT NOT NULL
 );
 
+-- Ship-and-debit: dated rows of authorisations by book ('' for imported ones, else the file of a term).
+CREATE TABLE claim_authorization (
+    book TEXT NOT NULL,
+    number TEXT NOT NULL,
+    partner TEXT NOT NULL,
+    end_customer TEXT NOT NULL,
+    item TEXT NOT NULL,
+    shipped_from DATE NOT NULL,
+    shipped_to DATE,
+    book_price_u BIGINT,
+    price_u BIGINT,
+    margin_e8 BIGINT,
+    currency TEXT,
+    unit TEXT,
+    quantity_cap_u BIGINT,
+    archive_id BIGINT NOT NULL,
+    PRIMARY KEY (book, number, partner, end_customer, item, shipped_from)
+);
+-- What partners have on hand; a unit cost of -1 is not known.
+CREATE TABLE channel_stock (
+    partner TEXT NOT NULL,
+    item TEXT NOT NULL,
+    stock_on DATE NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('count', 'receipt')),
+    unit_cost_u BIGINT NOT NULL,
+    quantity_u BIGINT NOT NULL,
+    PRIMARY KEY (partner, item, stock_on, kind, unit_cost_u)
+);
+-- Why claims have to be decided again.
+CREATE TABLE dirty_claims (
+    reason TEXT PRIMARY KEY
+);
+-- What was decided on each claim line (document 0: on stock on hand). Exact figures (10^-16) are 128-bit integers as text.
+CREATE TABLE claim_decision (
+    document_id BIGINT NOT NULL,
+    line_number TEXT NOT NULL,
+    line_id BIGINT NOT NULL,
+    partner_id BIGINT NOT NULL,
+    agreement TEXT NOT NULL,
+    term TEXT NOT NULL,
+    period_from DATE NOT NULL,
+    period_to DATE NOT NULL,
+    part BIGINT NOT NULL,
+    bucket DATE NOT NULL,
+    version BIGINT NOT NULL,
+    number TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    settlement_id BIGINT,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    claimed TEXT NOT NULL,
+    basis TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    pool TEXT NOT NULL,
+    PRIMARY KEY (document_id, line_number)
+);
+CREATE INDEX document_claims ON document (partner_id) WHERE document_type IN ('claim', 'resale');
+CREATE INDEX claim_decision_pair ON claim_decision (partner_id, agreement);
+-- Settlements whose decisions are kept as they were paid.
+CREATE TABLE claim_settlement (
+    settlement_id BIGINT PRIMARY KEY
+);
+
 -- Exceptions: what a person has to decide.
 CREATE TABLE exception (
     id BIGINT PRIMARY KEY,

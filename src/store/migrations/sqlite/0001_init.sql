@@ -204,6 +204,71 @@ CREATE TABLE dirty_agreement (
     reason TEXT NOT NULL
 ) STRICT;
 
+-- Ship-and-debit: dated rows of authorisations by book ('' for imported ones, else the file of a term).
+CREATE TABLE claim_authorization (
+    book TEXT NOT NULL,
+    number TEXT NOT NULL,
+    partner TEXT NOT NULL,
+    end_customer TEXT NOT NULL,
+    item TEXT NOT NULL,
+    shipped_from TEXT NOT NULL,
+    shipped_to TEXT,
+    book_price_u INTEGER,
+    price_u INTEGER,
+    margin_e8 INTEGER,
+    currency TEXT,
+    unit TEXT,
+    quantity_cap_u INTEGER,
+    archive_id INTEGER NOT NULL,
+    PRIMARY KEY (book, number, partner, end_customer, item, shipped_from)
+) STRICT;
+-- What partners have on hand; a unit cost of -1 is not known.
+CREATE TABLE channel_stock (
+    partner TEXT NOT NULL,
+    item TEXT NOT NULL,
+    stock_on TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('count', 'receipt')),
+    unit_cost_u INTEGER NOT NULL,
+    quantity_u INTEGER NOT NULL,
+    PRIMARY KEY (partner, item, stock_on, kind, unit_cost_u)
+) STRICT;
+-- Why claims have to be decided again.
+CREATE TABLE dirty_claims (
+    reason TEXT PRIMARY KEY
+) STRICT;
+-- What was decided on each claim line (document 0: on stock on hand). Exact figures (10^-16) are 128-bit integers as text.
+CREATE TABLE claim_decision (
+    document_id INTEGER NOT NULL,
+    line_number TEXT NOT NULL,
+    line_id INTEGER NOT NULL,
+    partner_id INTEGER NOT NULL,
+    agreement TEXT NOT NULL,
+    term TEXT NOT NULL,
+    period_from TEXT NOT NULL,
+    period_to TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    bucket TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    number TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    settlement_id INTEGER,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    claimed TEXT NOT NULL,
+    basis TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    pool TEXT NOT NULL,
+    PRIMARY KEY (document_id, line_number)
+) STRICT;
+CREATE INDEX document_claims ON document (partner_id) WHERE document_type IN ('claim', 'resale');
+CREATE INDEX claim_decision_pair ON claim_decision (partner_id, agreement);
+-- Settlements whose decisions are kept as they were paid.
+CREATE TABLE claim_settlement (
+    settlement_id INTEGER PRIMARY KEY
+) STRICT;
+
 -- Exceptions: what a person has to decide.
 CREATE TABLE exception (
     id INTEGER PRIMARY KEY,
