@@ -3,6 +3,7 @@
 //! Every condition that changes a figure has its sentence; the example goes through the same code as a night, so a
 //! ladder that was written down wrongly shows at once.
 
+mod decided;
 mod example;
 mod term;
 

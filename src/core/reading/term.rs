@@ -1,6 +1,6 @@
 //! One term in sentences.
 
-use super::{bound_sentence, list, money};
+use super::{bound_sentence, decided, list, money};
 use crate::core::accrual::benefit_text;
 use crate::core::agreement::{
     AgreementVersion, Baseline, Dimension, Freeze, Growth, GrowthBase, GrowthOf, Measure, Method, Mix, MixCount, NewMembers,
@@ -24,6 +24,7 @@ pub fn read(agreement: &AgreementVersion, term: &Term) -> String {
         }
         Rule::Growth(growth) => text.push_str(&self::growth(agreement, term, growth)),
         Rule::Mix(mix) => text.push_str(&self::mix(agreement, term, mix)),
+        Rule::ShipAndDebit(rule) => text.push_str(&decided::ship_and_debit(agreement, rule)),
         Rule::Fixed(fixed) => {
             text.push_str(&format!(
                 " {} are paid once for {} in which such a line counts.",
