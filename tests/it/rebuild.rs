@@ -31,7 +31,7 @@ mod nights;
 
 const NIGHTS: usize = 4;
 const BUSINESS_DAYS: [&str; NIGHTS] = ["2026-02-28", "2026-03-31", "2026-04-30", "2026-06-30"];
-const AGREEMENTS: [&str; 4] = ["EACH", "HEAD", "TOGETHER", "VOLUME"];
+const AGREEMENTS: [&str; 8] = ["ALONE", "CHAIN", "EACH", "GROWTH", "HEAD", "MIX", "TOGETHER", "VOLUME"];
 
 fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -276,6 +276,43 @@ fn agreement_text(id: &str, version: u32) -> String {
                     "accumulate = \"document\"\nqualifier = \"net-amount\"\nbase = \"net-amount\"\nmethod = \"retrospective\"\n\
                      tiers = [{ from = \"100\", rate = \"1%\" }]",
                 )
+        }
+        // Excludes VOLUME, EACH and CHAIN where it pays more.
+        ("ALONE", _) => {
+            head(id, "partners = [\"P0\", \"P1\", \"P2\"]\nstacking = \"exclusive\"")
+                + &*term(
+                    "alone",
+                    "where = { item = [\"I0\", \"I2\"] }\naccumulate = \"quarter\"\nmethod = \"marginal\"\n\
+                     tiers = [{ from = \"0\", rate = \"2%\" }, { from = \"400\", rate = \"5%\" }]",
+                )
+        }
+        ("CHAIN", _) => {
+            let chained = |id: &str, text: &str, rate: &str| {
+                term(id, &format!("accumulate = \"month\"\n{text}\ntiers = [{{ from = \"0\", rate = \"{rate}\" }}]"))
+            };
+            head(id, "partners = [\"P0\", \"P1\", \"P2\", \"P3\"]")
+                + &*chained("first", "where = { category = [\"PUMPS\"] }", "3%")
+                + &*chained("second", "after = [\"first\"]", "2%")
+                + &*chained("third", "requires = [\"first\"]\none_of = \"best\"", "1.1%")
+                + "[[terms]]\nid = \"fourth\"\ntype = \"volume\"\naccumulate = \"month\"\none_of = \"best\"\nqualifier = \"quantity\"\n\
+                   base = \"quantity\"\nunit = \"EA\"\n\
+                   tiers = [{ from = \"0\", per_increment = { every = \"3\", amount = \"0.50\", per = \"item\" } }]\n"
+        }
+        // Never frozen: a frozen baseline is a stored input, and depends on its day.
+        ("GROWTH", _) => {
+            head(id, "partners = [\"P0\", \"P1\", \"P2\", \"P3\"]")
+                + "[[terms]]\nid = \"growth\"\ntype = \"growth\"\naccumulate = \"quarter\"\nbaseline = { period = \"prior-period\" }\n\
+                   freeze_on = \"2027-06-01\"\nnew_partner = \"skip\"\nbase = \"increase\"\n\
+                   tiers = [{ from = \"0%\", rate = \"3%\" }, { from = \"20%\", rate = \"7%\" }]\n"
+        }
+        ("MIX", _) => {
+            head(id, "partners = [\"P0\", \"P1\", \"P2\", \"P3\"]\nreturns = \"original-period\"")
+                + "[[terms]]\nid = \"share\"\ntype = \"mix\"\naccumulate = \"quarter\"\n\
+                   share = { of = { category = [\"PUMPS\"] }, in = {} }\n\
+                   minimums = [{ where = { item = [\"I0\"] }, measure = \"quantity\", unit = \"EA\", at_least = \"5\" }]\n\
+                   tiers = [{ from = \"10%\", rate = \"1%\" }, { from = \"50%\", rate = \"2%\" }]\n\
+                   [[terms]]\nid = \"count\"\ntype = \"mix\"\naccumulate = \"half-year\"\ncount = \"distinct-items\"\n\
+                   tiers = [{ from = \"2\", amount = \"3.00\" }, { from = \"3\", rate = \"1%\" }]\n"
         }
         ("HEAD", _) => {
             head(id, "parents = [\"HQ\"]\nreturns = \"original-period\"")
