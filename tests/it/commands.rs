@@ -194,7 +194,7 @@ fn what_goes_wrong_has_its_exit_code_and_its_shape() {
             "paul (finance-preparer) may not approve or reject",
         ),
         ("P settlement approve 1", 2, "approval-refused", "paul (finance-preparer) may not approve settlements"),
-        ("A period close 2999", 2, "period-state", "has not begun"),
+        ("A period close 2199", 2, "period-state", "has not begun"),
         ("A period reopen 2026-03 --reason x", 2, "period-state", "2026-03 is not closed"),
         ("A period reopen 2026-01 --reason=", 2, "period-state", "a reason is needed"),
         ("accruals --store mysql://x", 2, "bad-url", "not the address of a store"),

@@ -130,7 +130,7 @@ fn benefits_per_unit_take_the_quantity_as_their_base() {
 #[test]
 fn a_term_type_for_later_is_refused_once_without_complaints_about_its_keys() {
     let text = agreement(
-        "[[terms]]\nid = \"growth\"\ntype = \"ship-and-debit\"\nauthorizations = \"a.csv\"\ntiers = [{ from = \"10%\", rate = \"1%\" }]\n",
+        "[[terms]]\nid = \"training\"\ntype = \"performance\"\nactivity = \"technician-certified\"\ntiers = [{ from = \"10%\", rate = \"1%\" }]\n",
     );
     let refused = agreement_file::parse("a.toml", &text).unwrap_err();
     let codes: Vec<_> = refused.0.iter().map(|p| (p.code.as_str(), p.place.as_ref().unwrap().line)).collect();
