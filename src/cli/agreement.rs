@@ -8,7 +8,7 @@ use crate::core::problem::Problems;
 use crate::core::reading;
 use crate::core::rights::Action;
 use crate::pipeline::decide::books;
-use crate::pipeline::load;
+use crate::pipeline::{load, named_table};
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -163,7 +163,11 @@ async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failu
     let mut entered = Vec::new();
     for (name, text, version) in &parsed {
         let trusted = reviewed(text);
-        let entry = load::Entry { by: if trusted { &policy.file_author } else { &by }, trusted, draft, again: true };
+        let beside = std::path::Path::new(name).parent().unwrap_or(std::path::Path::new("")).to_path_buf();
+        let mut folders = vec![beside];
+        folders.extend(named_table::folders(&app.runtime.workspace.dir));
+        let by = if trusted { &policy.file_author } else { &by };
+        let entry = load::Entry { by, trusted, draft, again: true, folders: &folders };
         match load::enter(&app.runtime, &mut tx, version, name, text, entry).await? {
             Ok(new) => {
                 let state = tx.agreement(&version.id, i64::from(version.version)).await?.map(|row| row.state).unwrap_or_default();
@@ -171,9 +175,6 @@ async fn import(app: &App, files: &[PathBuf], draft: bool) -> Result<Done, Failu
             }
             Err(problem) => problems.push(problem),
         }
-        let beside = std::path::Path::new(name).parent().unwrap_or(std::path::Path::new("")).to_path_buf();
-        let mut folders = vec![beside];
-        folders.extend(books::folders(&app.runtime.workspace.dir));
         problems.0.extend(books::take(&app.runtime, &mut tx, version, name, &folders, entry.by).await?);
     }
     if !problems.0.is_empty() {

@@ -240,13 +240,7 @@ const UNKNOWN_TOKEN: &str = "REBATED_TOKEN is not the token of any user";
 
 /// Puts a runtime together.
 pub fn runtime(workspace: Workspace, store: Store, clock: Clock, progress: Arc<dyn crate::pipeline::Progress>) -> Runtime {
-    let company = &workspace.config.company;
-    let settings = Settings {
-        company: company.code.clone(),
-        currency: company.currency,
-        timezone: company.timezone,
-        calendar: company.calendar,
-    };
+    let settings = Settings::of(&workspace.config.company);
     let heartbeat = TimeDelta::from_std(workspace.config.run.heartbeat).unwrap_or(TimeDelta::minutes(1));
     let abandon_after = TimeDelta::from_std(workspace.config.run.abandon_after).unwrap_or(TimeDelta::minutes(10));
     Runtime { store, clock, workspace: Arc::new(workspace), settings, heartbeat, abandon_after, progress }

@@ -15,14 +15,12 @@ use crate::core::matching::{
 };
 use crate::core::number::Exact;
 use crate::core::period::{FiscalCalendar, Period};
-use crate::core::problem::{Place, Problem};
-use crate::formats::{Format, FormatError};
-use crate::mapping::canonical::read_rows;
+use crate::core::problem::Problem;
+use crate::pipeline::named_table::{self, Wanted};
 use crate::store::{AccumulatorRow, BaselineKind, NewException, StandingBaseline, Tx};
 use chrono::{Days, NaiveDate};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// A growth term with the periods that it compares: each with the days of its baseline.
 struct Compared<'a> {
@@ -69,26 +67,22 @@ pub fn standing<'a>(
     let stored: Vec<&AccumulatorRow> = rows.iter().filter(|r| r.facet == facet::STANDING_BASELINE).collect();
     for compared in &terms {
         for (period, baseline) in &compared.periods {
+            // Told by the days of the period, or by those of the baseline where no period has these.
+            let meant = |from, to| {
+                let days = Period { from, to };
+                days == *period || (days == *baseline && !compared.periods.iter().any(|(other, _)| *other == days))
+            };
             for partner_id in &partners {
-                let of_row = |r: &&&AccumulatorRow| {
-                    let days = Period { from: r.period_from, to: r.period_to };
+                let of_term = |r: &&&AccumulatorRow| {
                     r.partner_id == *partner_id
                         && (r.term == compared.term.id || (r.term.is_empty() && terms.len() == 1))
-                        && (days == *period || (days == *baseline && !terms_period(&compared.periods, days)))
+                        && meant(r.period_from, r.period_to)
                 };
-                let figure = stored.iter().filter(of_row).max_by_key(|r| r.version).map(|r| r.sums[QUALIFIER]);
+                let figure = stored.iter().filter(of_term).max_by_key(|r| r.version).map(|r| r.sums[QUALIFIER]);
                 let figure = figure.or_else(|| match &compared.growth.baseline {
                     Baseline::Table { rows, .. } => {
                         let code = rank(*partner_id);
-                        let days = |from, to| Period { from, to };
-                        let fits = |from, to| {
-                            days(from, to) == *period
-                                || (days(from, to) == *baseline && !terms_period(&compared.periods, days(from, to)))
-                        };
-                        rows.iter()
-                            .filter(|r| (r.partner == code || r.partner.is_empty()) && fits(r.from, r.to))
-                            .max_by_key(|r| !r.partner.is_empty())
-                            .map(|r| r.amount.exact())
+                        rows.iter().rfind(|r| r.partner == code && meant(r.from, r.to)).map(|r| r.amount.exact())
                     }
                     _ => None,
                 });
@@ -110,11 +104,6 @@ pub fn standing<'a>(
         }
     }
     list
-}
-
-/// Whether the days are those of a period that is itself compared.
-fn terms_period(periods: &[(Period, Period)], days: Period) -> bool {
-    periods.iter().any(|(period, _)| *period == days)
 }
 
 /// The day from which on a baseline stands, provided that the agreement is in force.
@@ -192,22 +181,7 @@ pub fn freeze(
                 kind: BaselineKind::Frozen,
                 figure,
             };
-            let mut sums = [Exact::ZERO; 4];
-            sums[QUALIFIER] = figure;
-            rows.push(AccumulatorRow {
-                partner_id,
-                agreement: newest.id.clone(),
-                term: compared.term.id.clone(),
-                period_from: period.from,
-                period_to: period.to,
-                part: 0,
-                facet: facet::STANDING_BASELINE,
-                bucket: period.from,
-                version: 0,
-                sums,
-                lines: 0,
-                documents: 0,
-            });
+            rows.push(standing.as_sum());
             frozen.push(standing);
         }
     }
@@ -295,48 +269,32 @@ pub(super) async fn tell(
     Ok(opened)
 }
 
-/// The version with the rows of the tables that it names, and the text of those tables. They lie beside the
-/// agreement's file, or in the workspace.
-pub fn with_tables(version: &AgreementVersion, workspace: &Path, name: &str) -> Result<(AgreementVersion, String), Problem> {
+const WANTED: Wanted = Wanted { table: Table::Baselines, of: "baselines", instead: "give the baseline as `period` or `fixed`" };
+
+/// The version with the rows of the tables that it names, looked for in the folders in turn, and the hashes of those
+/// tables.
+pub fn with_tables(version: &AgreementVersion, source: &str, folders: &[PathBuf]) -> Result<(AgreementVersion, String), Problem> {
     let mut version = version.clone();
-    let mut read = String::new();
+    let mut hashes = String::new();
     let id = version.id.clone();
     for term in &mut version.terms {
         let Rule::Growth(Growth { baseline: Baseline::Table { file, rows }, .. }) = &mut term.rule else { continue };
-        let in_workspace = workspace.join(name);
-        let beside = [Path::new(name), in_workspace.as_path()].into_iter().filter_map(Path::parent).map(|dir| dir.join(&*file));
-        let path = beside.chain([workspace.join(&*file)]).find(|path| path.is_file()).ok_or_else(|| {
-            Problem::new("no-such-table", format!("term `{}` names the table `{file}`, which is not there", term.id))
-                .at(Place::source(name))
-                .help("put the file beside the agreement's, with the columns agreement, term, partner, from, to, amount")
-        })?;
-        let unreadable = |e: &dyn std::fmt::Display| {
-            Problem::new("table-unreadable", format!("{}: {e}", path.display())).at(Place::source(name))
-        };
-        let text = std::fs::read_to_string(&path).map_err(|e| unreadable(&e))?;
-        let format = Format::from_name(&file.to_ascii_lowercase()).ok_or_else(|| unreadable(&"is none of .csv, .ndjson"))?;
-        let mut problems: Vec<Problem> = Vec::new();
-        let mut taken: Vec<BaselineRow> = Vec::new();
-        let result = read_rows(Table::Baselines, &format, &mut text.as_bytes(), file, &mut |row| {
-            match row {
-                Ok(Draft::Baseline(b)) if b.agreement == id && b.term.as_ref().is_none_or(|t| *t == term.id) => {
-                    taken.push(BaselineRow { partner: b.partner, from: b.from, to: b.to, amount: b.amount });
+        let table = named_table::read(WANTED, file, source, folders).map_err(|found| first(found, file))?;
+        *rows = table
+            .rows
+            .into_iter()
+            .filter_map(|draft| match draft {
+                Draft::Baseline(b) if b.agreement == id && b.term.as_ref().is_none_or(|t| *t == term.id) => {
+                    Some(BaselineRow { partner: b.partner, from: b.from, to: b.to, amount: b.amount })
                 }
-                Ok(_) => {}
-                Err(row) => problems.extend(row.problems.into_iter().map(|p| p.problem)),
-            }
-            ControlFlow::Continue(())
-        });
-        match result {
-            Err(FormatError::Refused(found)) => problems.extend(found.0),
-            Err(FormatError::Io(e)) => return Err(unreadable(&e)),
-            Ok(_) => {}
-        }
-        if let Some(first) = problems.into_iter().next() {
-            return Err(first);
-        }
-        *rows = taken;
-        read.push_str(&text);
+                _ => None,
+            })
+            .collect();
+        hashes.push_str(&table.sha256);
     }
-    Ok((version, read))
+    Ok((version, hashes))
+}
+
+fn first(found: Vec<Problem>, file: &str) -> Problem {
+    found.into_iter().next().unwrap_or_else(|| Problem::new("unreadable-file", format!("`{file}` cannot be read")))
 }

@@ -4,7 +4,7 @@
 //! every change is a new version (case 14).
 
 use super::decide::books;
-use super::{PipelineResult, Runtime, baselines, calendar};
+use super::{PipelineResult, Runtime, baselines, calendar, named_table};
 use crate::config::FileTrust;
 use crate::core::agreement::AgreementVersion;
 use crate::core::amendment;
@@ -14,6 +14,7 @@ use crate::core::rights::{self, Action};
 use crate::store::{ExceptionFilter, NewAgreementVersion, NewException, Tx};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// How a file comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Entry<'a> {
     pub draft: bool,
     /// Whether a text that was rejected is entered again: by a person who asks for it, not by every load.
     pub again: bool,
+    /// Where the tables that it names are looked for, in turn.
+    pub folders: &'a [PathBuf],
 }
 
 /// What a load did.
@@ -69,8 +72,9 @@ pub async fn agreements(runtime: &Runtime, business_day: NaiveDate) -> PipelineR
     calendar::take_up(runtime, business_day).await?;
     let now = runtime.clock.now();
     let policy = &runtime.workspace.config.approval;
-    let entry =
-        Entry { by: &policy.file_author, trusted: policy.agreement_files == FileTrust::Trusted, draft: false, again: false };
+    let folders = named_table::folders(&runtime.workspace.dir);
+    let trusted = policy.agreement_files == FileTrust::Trusted;
+    let entry = Entry { by: &policy.file_author, trusted, draft: false, again: false, folders: &folders };
     let mut loaded = Loaded::default();
     let mut tx = runtime.store.begin().await?;
     let mut refused: BTreeMap<String, (Option<String>, Vec<Problem>)> = BTreeMap::new();
@@ -86,7 +90,6 @@ pub async fn agreements(runtime: &Runtime, business_day: NaiveDate) -> PipelineR
         }
     }
     for (version, file) in &runtime.workspace.agreements {
-        let folders = books::folders(&runtime.workspace.dir);
         let problems = books::take(runtime, &mut tx, version, &file.path, &folders, entry.by).await?;
         if !problems.is_empty() {
             refused.entry(file.path.clone()).or_insert((Some(version.id.clone()), Vec::new())).1.extend(problems);
@@ -119,12 +122,13 @@ pub async fn agreements(runtime: &Runtime, business_day: NaiveDate) -> PipelineR
 
 /// What loading the agreement files would refuse; nothing is changed.
 pub async fn refusals(runtime: &Runtime) -> PipelineResult<Vec<Problem>> {
-    let entry = Entry { by: "check", trusted: false, draft: true, again: false };
+    let folders = named_table::folders(&runtime.workspace.dir);
+    let entry = Entry { by: "check", trusted: false, draft: true, again: false, folders: &folders };
     let mut problems = Vec::new();
     let mut tx = runtime.store.begin().await?;
     for (version, file) in &runtime.workspace.agreements {
         problems.extend(enter(runtime, &mut tx, version, &file.path, &file.text, entry).await?.err());
-        problems.extend(books::problems(version, &file.path, &books::folders(&runtime.workspace.dir)));
+        problems.extend(books::problems(version, &file.path, &folders));
     }
     tx.rollback().await?;
     Ok(problems)
@@ -141,7 +145,7 @@ pub async fn enter(
 ) -> PipelineResult<Result<bool, Problem>> {
     let now = runtime.clock.now();
     let place = Place::source(name);
-    let (version, tables) = match baselines::with_tables(version, &runtime.workspace.dir, name) {
+    let (version, tables) = match baselines::with_tables(version, name, entry.folders) {
         Ok(filled) => filled,
         Err(problem) => return Ok(Err(problem)),
     };

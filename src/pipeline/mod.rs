@@ -25,6 +25,7 @@ pub mod intake;
 pub mod load;
 pub mod mail_rows;
 pub mod matching;
+pub mod named_table;
 pub mod normalize;
 pub mod propose;
 pub mod pull;
@@ -41,6 +42,7 @@ mod stop_tests;
 
 use crate::clock::Clock;
 use crate::config::Workspace;
+use crate::config::rebated_file::Company;
 use crate::core::money::Currency;
 use crate::core::period::FiscalCalendar;
 use crate::core::problem::Problems;
@@ -60,6 +62,13 @@ pub struct Settings {
     pub timezone: Tz,
     /// Fiscal calendar.
     pub calendar: FiscalCalendar,
+}
+
+impl Settings {
+    /// What the workspace says of the company.
+    pub fn of(company: &Company) -> Self {
+        Self { company: company.code.clone(), currency: company.currency, timezone: company.timezone, calendar: company.calendar }
+    }
 }
 
 /// Failures of a stage.

@@ -101,13 +101,7 @@ async fn rig() -> Rig {
     tx.commit().await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let lease = Lease::new(run.id, 1, token, stop.clone());
-    let company = &workspace.config.company;
-    let settings = Settings {
-        company: company.code.clone(),
-        currency: company.currency,
-        timezone: company.timezone,
-        calendar: company.calendar,
-    };
+    let settings = Settings::of(&workspace.config.company);
     let runtime = Runtime {
         store,
         clock: Clock::manual_at(now),

@@ -45,6 +45,28 @@ pub struct StandingBaseline {
     pub figure: Exact,
 }
 
+impl StandingBaseline {
+    /// As one of the sums that a figure is reckoned from. Its version says whether it was imported.
+    pub fn as_sum(&self) -> AccumulatorRow {
+        let mut sums = [Exact::ZERO; 4];
+        sums[QUALIFIER] = self.figure;
+        AccumulatorRow {
+            partner_id: self.partner_id,
+            agreement: self.agreement.clone(),
+            term: self.term.clone(),
+            period_from: self.period_from,
+            period_to: self.period_to,
+            part: 0,
+            facet: facet::STANDING_BASELINE,
+            bucket: self.period_from,
+            version: i64::from(self.kind == BaselineKind::Imported),
+            sums,
+            lines: 0,
+            documents: 0,
+        }
+    }
+}
+
 struct Raw {
     partner_id: i64,
     agreement: String,
@@ -57,24 +79,18 @@ struct Raw {
 from_row!(Raw { partner_id, agreement, term, period_from, period_to, kind, figure });
 
 impl Raw {
-    /// As one of the sums that a figure is reckoned from.
     fn into_sum(self) -> StoreResult<AccumulatorRow> {
-        let mut sums = [Exact::ZERO; 4];
-        sums[QUALIFIER] = self.figure.parse::<i128>().map(Exact).map_err(|e| corrupt("baseline", e))?;
-        Ok(AccumulatorRow {
+        let imported = self.kind == BaselineKind::Imported.word();
+        let standing = StandingBaseline {
             partner_id: self.partner_id,
             agreement: self.agreement,
             term: self.term,
             period_from: self.period_from,
             period_to: self.period_to,
-            part: 0,
-            facet: facet::STANDING_BASELINE,
-            bucket: self.period_from,
-            version: i64::from(self.kind == BaselineKind::Imported.word()),
-            sums,
-            lines: 0,
-            documents: 0,
-        })
+            kind: if imported { BaselineKind::Imported } else { BaselineKind::Frozen },
+            figure: self.figure.parse::<i128>().map(Exact).map_err(|e| corrupt("baseline", e))?,
+        };
+        Ok(standing.as_sum())
     }
 }
 

@@ -152,13 +152,7 @@ async fn a_dead_run_is_found_although_the_clock_was_set_back_behind_its_last_sig
         std::fs::write(folder.path().join("rebated.toml"), "[company]\nname = \"T\"\ncurrency = \"USD\"\ntimezone = \"UTC\"\n")
             .unwrap();
         let workspace = Workspace::load(folder.path(), &[]).unwrap();
-        let company = &workspace.config.company;
-        let settings = pipeline::Settings {
-            company: company.code.clone(),
-            currency: company.currency,
-            timezone: company.timezone,
-            calendar: company.calendar,
-        };
+        let settings = pipeline::Settings::of(&workspace.config.company);
         let clock = Clock::manual_at(at("10T02:00"));
         let runtime = pipeline::Runtime {
             store: store.clone(),

@@ -19,13 +19,7 @@ impl Company {
         let workspace = Workspace::load(dir.path(), &[]).unwrap();
         let own = format!("sqlite://{}", dir.path().join("test.db").display());
         let store = Store::open(url.unwrap_or(&own)).await.unwrap();
-        let company = &workspace.config.company;
-        let settings = Settings {
-            company: company.code.clone(),
-            currency: company.currency,
-            timezone: company.timezone,
-            calendar: company.calendar,
-        };
+        let settings = Settings::of(&workspace.config.company);
         let runtime = Runtime {
             store,
             clock: Clock::manual_at(at("2026-07-01T03:00:00Z")),
