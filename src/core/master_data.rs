@@ -16,6 +16,7 @@ use crate::core::problem::Problems;
 use chrono::NaiveDate;
 use circles::Links;
 use foldhash::{HashMap, HashMapExt};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use units::find_ratio;
 
@@ -253,6 +254,13 @@ impl MasterData {
             current = partner.merged.as_ref().and_then(|m| self.partner_by_code(&m.into));
         }
         chain
+    }
+    /// Partners whose lines may count for one of these: themselves, and everyone that was merged into them.
+    pub fn sources_of(&self, partners: impl IntoIterator<Item = i64>) -> BTreeSet<i64> {
+        let wanted: BTreeSet<i64> = partners.into_iter().collect();
+        let merged = self.partners.iter().filter(|p| self.merge_chain(p.id).iter().any(|m| wanted.contains(&m.id)));
+        let merged: Vec<i64> = merged.map(|p| p.id).collect();
+        wanted.into_iter().chain(merged).collect()
     }
     /// Whom a document that now names `reported` belongs to, when its earlier versions named
     /// `before` (`None`: never seen), it is dated `date` and this version was seen on `seen_on`.

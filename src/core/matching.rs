@@ -13,7 +13,7 @@ mod verdict;
 
 pub use crate::core::master_data::MasterData;
 pub use compiled::{accumulation_period, accumulation_periods, baseline_period, restarts, ruling, term_calendar, whole_validity};
-pub use measure::compare_line_numbers;
+pub use measure::{compare_line_numbers, compare_lines};
 pub use sums::facet;
 pub use sums::{Accumulator, BASE, Cell, Contribution, Key, LineProblem, QUALIFIER, Sums, WHOLE};
 pub use verdict::{Outcome, Verdict};

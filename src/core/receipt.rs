@@ -9,7 +9,7 @@ use crate::core::agreement::{AgreementVersion, QualifierScope};
 use crate::core::allocation;
 use crate::core::derivation::Derivation;
 use crate::core::line::DocumentType;
-use crate::core::matching::{BASE, QUALIFIER, Sums, compare_line_numbers, facet};
+use crate::core::matching::{BASE, QUALIFIER, Sums, compare_lines, facet};
 use crate::core::money::Currency;
 use crate::core::number::{Exact, Fine, Micros};
 use crate::core::period::{FiscalCalendar, Period};
@@ -71,11 +71,7 @@ pub struct LineShare {
 
 /// The order in which lines of a period stand: document date, document number, line number.
 pub fn line_order(a: &CountedLine, b: &CountedLine) -> Ordering {
-    a.date
-        .cmp(&b.date)
-        .then_with(|| a.document.cmp(&b.document))
-        .then_with(|| compare_line_numbers(&a.line, &b.line))
-        .then_with(|| a.line_id.cmp(&b.line_id))
+    compare_lines((a.date, &a.document, &a.line, a.line_id), (b.date, &b.document, &b.line, b.line_id))
 }
 
 /// Lines of a baseline have no share: nothing is paid on them. `baseline` is the one that the figure was

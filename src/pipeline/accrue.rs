@@ -12,7 +12,6 @@ use super::stages::StageOutcome;
 use super::{PipelineError, PipelineResult, Runtime};
 use crate::core::accrual::{Booked, bookings};
 use crate::core::agreement::AgreementVersion;
-use crate::core::matching::facet;
 use crate::core::number::{Fine, Micros};
 use crate::core::period::Period;
 use crate::core::problem::Problem;
@@ -33,9 +32,13 @@ pub async fn run(runtime: &Runtime, request: &RunRequest, lease: &Lease) -> Pipe
     let grouped = figures::by_agreement(&versions);
     let codes = codes(&mut tx).await?;
     freeze_when_due(&mut tx, &grouped, runtime, request.business_day).await?;
-    if contest::any_exclusive(&versions) || !tx.partners_with_facet(facet::LOST).await?.is_empty() {
-        let partners = widen(&mut tx, &grouped).await?.into_iter().map(|k| k.partner_id).collect();
-        contest::settle(runtime, &mut tx, &grouped, &partners).await?;
+    let mut competed = contest::partners(&mut tx, &grouped).await?;
+    if !competed.is_empty() {
+        let looked_at: BTreeSet<i64> = widen(&mut tx, &grouped).await?.into_iter().map(|k| k.partner_id).collect();
+        competed.retain(|partner| looked_at.contains(partner));
+    }
+    if !competed.is_empty() {
+        contest::settle(runtime, &mut tx, &grouped, competed).await?;
     }
     // An agreement that is no longer active keeps what it earned; nothing is booked in silence.
     let marked: Vec<MarkedKey> =

@@ -8,7 +8,7 @@ use super::{PipelineResult, Runtime};
 use crate::core::accrual::{Entry, Summed, own_parts};
 use crate::core::agreement::{AgreementVersion, QualifierScope, Rule, Stacking};
 use crate::core::contest::{Bid, Winner, winner};
-use crate::core::matching::{BASE, MasterData, Matcher, QUALIFIER, compare_line_numbers, facet};
+use crate::core::matching::{BASE, MasterData, Matcher, QUALIFIER, compare_lines, facet};
 use crate::core::number::{Exact, Fine};
 use crate::core::period::{FiscalCalendar, Period};
 use crate::store::{AccumulatorRow, MarkedKey, Tx};
@@ -28,42 +28,46 @@ pub struct Lost {
 /// One line in one term.
 struct Claim {
     line_id: i64,
-    order: (NaiveDate, String, String),
+    date: NaiveDate,
+    document: String,
+    line: String,
     summed: Summed,
+}
+
+impl Claim {
+    fn place(&self) -> (NaiveDate, &str, &str, i64) {
+        (self.date, &self.document, &self.line, self.line_id)
+    }
 }
 
 /// Agreement, term, accumulation period and part.
 type ClaimKey = (String, String, Period, i64);
-
-/// Whether any agreement in force excludes others.
-pub fn any_exclusive(versions: &[AgreementVersion]) -> bool {
-    versions.iter().any(|v| v.stacking == Stacking::Exclusive)
-}
 
 /// The word of the newest version.
 fn stacking(versions: &[AgreementVersion]) -> Stacking {
     versions.last().map_or(Stacking::Stackable, |v| v.stacking)
 }
 
-/// Makes the sums of lost lines anew for partners whose figures are looked at, and marks what they concern.
+/// Partners whose lines agreements compete for, or did when they were last looked at.
+pub async fn partners(tx: &mut Tx, grouped: &BTreeMap<&str, Vec<AgreementVersion>>) -> PipelineResult<BTreeSet<i64>> {
+    let mut partners: BTreeSet<i64> = tx.partners_with_facet(facet::LOST).await?.into_iter().collect();
+    for (id, versions) in grouped {
+        if stacking(versions) == Stacking::Exclusive {
+            partners.extend(tx.accumulated_partners(id).await?);
+        }
+    }
+    Ok(partners)
+}
+
+/// Makes the sums of lost lines of these partners anew, and marks what they concern.
 pub async fn settle(
     runtime: &Runtime,
     tx: &mut Tx,
     grouped: &BTreeMap<&str, Vec<AgreementVersion>>,
-    partners: &BTreeSet<i64>,
+    partners: BTreeSet<i64>,
 ) -> PipelineResult<()> {
-    let mut concerned: BTreeSet<i64> = tx.partners_with_facet(facet::LOST).await?.into_iter().collect();
-    for (id, versions) in grouped {
-        if stacking(versions) == Stacking::Exclusive {
-            concerned.extend(tx.accumulated_partners(id).await?);
-        }
-    }
-    concerned.retain(|partner| partners.contains(partner));
-    if concerned.is_empty() {
-        return Ok(());
-    }
     let master = Arc::new(tx.master_data().await?);
-    for partner_id in concerned {
+    for partner_id in partners {
         let lost = of_partner(tx, runtime.settings.calendar, grouped, partner_id, &master).await?;
         if tx.replace_facet(partner_id, facet::LOST, &lost.rows).await? {
             let marks: Vec<MarkedKey> = tx
@@ -114,11 +118,8 @@ pub async fn of_partner(
     }
     let versions: Vec<AgreementVersion> = competing.values().flat_map(|list| list.iter().cloned()).collect();
     let matcher = Matcher::new(&versions, master.clone(), calendar);
-    let mut sources: BTreeSet<i64> = BTreeSet::from([partner_id]);
-    sources
-        .extend(master.partners().iter().filter(|p| master.merge_chain(p.id).iter().any(|m| m.id == partner_id)).map(|p| p.id));
     let mut claims: BTreeMap<ClaimKey, Vec<Claim>> = BTreeMap::new();
-    for source in sources {
+    for source in master.sources_of([partner_id]) {
         for stored in tx.documents_of_partner(source).await? {
             let document = stored.view();
             for (line_id, c) in matcher.contributions(&document) {
@@ -132,7 +133,9 @@ pub async fn of_partner(
                 let entry = Entry { partner_id, facet: c.facet, bucket: c.bucket, version: c.version, sums: c.sums };
                 claims.entry(key).or_default().push(Claim {
                     line_id,
-                    order: (line.document_date, line.document_number.to_string(), line.line_number.to_string()),
+                    date: line.document_date,
+                    document: line.document_number.to_string(),
+                    line: line.line_number.to_string(),
                     summed: Summed { entry, sides: c.sides },
                 });
             }
@@ -147,12 +150,7 @@ pub async fn of_partner(
         if matches!(rule, None | Some(Rule::Growth(_) | Rule::Fixed(_))) {
             continue;
         }
-        list.sort_by(|a, b| {
-            (a.order.0, &a.order.1)
-                .cmp(&(b.order.0, &b.order.1))
-                .then_with(|| compare_line_numbers(&a.order.2, &b.order.2))
-                .then(a.line_id.cmp(&b.line_id))
-        });
+        list.sort_by(|a, b| compare_lines(a.place(), b.place()));
         let parts = parts(tx, &calendar, versions, &term, period, &list).await?;
         for (claim, share) in list.into_iter().zip(parts) {
             *shares.entry(claim.line_id).or_default().entry(id).or_default() += share;

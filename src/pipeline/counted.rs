@@ -15,7 +15,7 @@ use crate::core::problem::Problem;
 use crate::core::receipt::{self, CountedLine, LineShare};
 use crate::store::Tx;
 use chrono::NaiveDate;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Term, accumulation period and part, with the lines that count.
@@ -97,17 +97,10 @@ pub async fn with_master(
 
 async fn lines_by(tx: &mut Tx, lens: &Lens, partner_id: i64, cutoff: Option<NaiveDate>) -> PipelineResult<CountedByKey> {
     let Lens { versions, master, matcher, decides, agreement, .. } = lens;
-    // Documents of partners that were merged into this one may count for it.
-    let mut sources: BTreeSet<i64> = BTreeSet::from([partner_id]);
-    for partner in master.partners() {
-        if master.merge_chain(partner.id).iter().any(|p| p.id == partner_id) {
-            sources.insert(partner.id);
-        }
-    }
     let mut counted: CountedByKey = BTreeMap::new();
     // Lines that may be decided on one by one.
     let mut claims: BTreeMap<i64, Line> = BTreeMap::new();
-    for source in sources {
+    for source in master.sources_of([partner_id]) {
         for stored in tx.documents_of_partner(source).await? {
             let document = stored.view();
             if decides.is_some() && document.document_type.issued_by_others() {

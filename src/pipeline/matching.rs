@@ -69,7 +69,7 @@ pub async fn fold(tx: &mut Tx, runtime: &Runtime, business_day: NaiveDate, now: 
         if all_marked || !marked_agreements.is_empty() {
             rebuilt_new = fold_all(tx, runtime, &matcher, folded, last, &mut rebuilt).await?;
         } else {
-            for partner in sources_of(&marked_partners, &matcher) {
+            for partner in master.sources_of(marked_partners.keys().copied()) {
                 for document in tx.documents_of_partner(partner).await? {
                     matcher.fold(&document.view(), 1, &mut rebuilt);
                 }
@@ -339,18 +339,6 @@ fn with_survivors(marked: Vec<(i64, String)>, master: &MasterData) -> BTreeMap<i
         all.insert(partner, reason);
     }
     all
-}
-
-/// Partners whose lines may count for one of the marked ones: themselves and all that were merged into them.
-fn sources_of(marked: &BTreeMap<i64, String>, matcher: &Matcher) -> BTreeSet<i64> {
-    let master = matcher.master();
-    let mut sources: BTreeSet<i64> = marked.keys().copied().collect();
-    for partner in master.partners() {
-        if master.merge_chain(partner.id).iter().any(|p| marked.contains_key(&p.id)) {
-            sources.insert(partner.id);
-        }
-    }
-    sources
 }
 
 /// Findings of matching become exceptions; those of rebuilt scopes that are not found again are cleared.

@@ -80,12 +80,7 @@ pub async fn parts_for(
     let Some(newest) = versions.last() else { return Ok(parts) };
     let merges = tx.merges().await?;
     let owners = merges.as_ref().map(|merges| Owners { merges, agreement_ends: ends(versions) });
-    let mut sources = BTreeSet::from([partner_id]);
-    for partner in merges.iter().flat_map(|m| m.partners().iter().map(move |p| (m, p))) {
-        if partner.0.merge_chain(partner.1.id).iter().any(|p| p.id == partner_id) {
-            sources.insert(partner.1.id);
-        }
-    }
+    let sources = merges.as_ref().map_or_else(|| BTreeSet::from([partner_id]), |m| m.sources_of([partner_id]));
     for source in sources {
         for (settlement, part) in tx.settled_for(&newest.id, source).await? {
             if owners.as_ref().map_or(source, |owners| owners.of(&part)) == partner_id {

@@ -149,6 +149,14 @@ pub(super) struct Discount {
     steps: Vec<(i64, i128, i128)>,
 }
 
+/// Where a line stands among others: document date, document number, line number, line id.
+pub type LinePlace<'a> = (NaiveDate, &'a str, &'a str, i64);
+
+/// The order in which lines of a period stand.
+pub fn compare_lines(a: LinePlace<'_>, b: LinePlace<'_>) -> Ordering {
+    (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare_line_numbers(a.2, b.2)).then(a.3.cmp(&b.3))
+}
+
 /// Line numbers in the order of people: 2 before 10, digits before letters.
 pub fn compare_line_numbers(a: &str, b: &str) -> Ordering {
     match (a.parse::<u64>(), b.parse::<u64>()) {
