@@ -39,7 +39,7 @@ impl Rules {
     /// A bound for people: money with the decimals of its currency.
     fn text(&self, bound: Micros) -> String {
         match (self.bounds, self.currency) {
-            (Bounds::Share, _) => percent_text(bound),
+            (Bounds::Share, _) => bound.to_percent(),
             (Bounds::Measure(measure), Some(currency)) if is_money(measure) => currency.amount_text(bound),
             _ => bound.to_string(),
         }
@@ -245,11 +245,6 @@ fn benefit(tier: Section<'_>, key: &str, rules: &Rules, problems: &mut Problems)
 fn fraction(rate: Rate) -> Option<Micros> {
     let step = Rate::ONE.0 / Micros::ONE.0;
     (rate.0 % step == 0).then_some(Micros(rate.0 / step))
-}
-
-/// `0.125` as `12.5%`.
-pub fn percent_text(fraction: Micros) -> String {
-    Rate(fraction.0 * (Rate::ONE.0 / Micros::ONE.0)).to_percent()
 }
 
 /// A tier whose bound may be a percentage.

@@ -223,6 +223,10 @@ impl Micros {
     pub fn fine(self) -> Fine {
         self.exact().fine()
     }
+    /// A fraction in percent: `0.125` is `12.5%`.
+    pub fn to_percent(self) -> String {
+        Rate(self.0 * (Rate::ONE.0 / Self::ONE.0)).to_percent()
+    }
     /// Whether it has no more than `digits` decimals.
     pub fn fits_digits(self, digits: u32) -> bool {
         digits >= Self::SCALE || i128::from(self.0) % pow10(Self::SCALE - digits) == 0

@@ -259,6 +259,17 @@ struct Reached {
     qualifier: Exact,
 }
 
+/// Tells that no tier is reached; how many results that adds. Returns of one version may take back what lines of another
+/// one earned.
+fn no_tier(steps: &mut Vec<RecipeStep>, version: Option<u32>, reached: Reached, unrounded: Fine) -> usize {
+    steps.push(RecipeStep::NoTier { version, first: reached.first });
+    if unrounded.is_zero() {
+        return 0;
+    }
+    steps.push(RecipeStep::Lines { version, total: unrounded });
+    1
+}
+
 /// The steps to one partner's figure.
 pub fn recipe(figure: &Reckoning<'_>) -> Vec<RecipeStep> {
     let evaluation = figure.evaluation;
@@ -307,12 +318,7 @@ pub fn recipe(figure: &Reckoning<'_>) -> Vec<RecipeStep> {
                 position += *base;
                 total += *unrounded;
                 let Some(benefit) = benefit else {
-                    steps.push(RecipeStep::NoTier { version, first: reached.first });
-                    // Returns of one version may take back what lines of another one earned.
-                    if !unrounded.is_zero() {
-                        products += 1;
-                        steps.push(RecipeStep::Lines { version, total: *unrounded });
-                    }
+                    products += no_tier(&mut steps, version, reached, *unrounded);
                     continue;
                 };
                 if let Some(from) = reached.from {
@@ -337,12 +343,7 @@ pub fn recipe(figure: &Reckoning<'_>) -> Vec<RecipeStep> {
                 position += *base;
                 total += *unrounded;
                 let Some((_, highest)) = slices.last().filter(|_| reached.from.is_some()) else {
-                    steps.push(RecipeStep::NoTier { version, first: reached.first });
-                    // Returns of one version may take back what lines of another one earned.
-                    if !unrounded.is_zero() {
-                        products += 1;
-                        steps.push(RecipeStep::Lines { version, total: *unrounded });
-                    }
+                    products += no_tier(&mut steps, version, reached, *unrounded);
                     continue;
                 };
                 if let Some(from) = reached.from {

@@ -2,18 +2,6 @@
 
 use crate::support::binary::Workspace;
 
-const CONFIG: &str = r#"
-[company]
-name = "Test"
-currency = "USD"
-timezone = "UTC"
-[mail]
-from = "r@example.test"
-transport = { type = "folder", path = "mail" }
-[approval]
-agreement_files = "trusted"
-"#;
-
 const LADDER: &str = r#"
 id = "ACME-2026"
 title = "ACME volume 2026"
@@ -56,7 +44,7 @@ For example, purchases of 120000.00 USD in a period earn 1400.00 USD:";
 
 #[test]
 fn an_agreement_is_read_back_in_sentences_with_an_example_that_the_engine_computes() {
-    let workspace = Workspace::with_config(CONFIG);
+    let workspace = Workspace::trusting("USD");
     workspace.write("agreements/acme.toml", LADDER);
     workspace.run(["run", "--business-day", "2026-01-02"]).expect_code(1);
     let read = workspace.run(["agreement", "text", "ACME-2026"]).ok().stdout;

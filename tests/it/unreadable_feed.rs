@@ -2,17 +2,6 @@
 
 use crate::support::binary::Workspace;
 
-const CONFIG: &str = r#"
-[company]
-name = "Test"
-currency = "EUR"
-timezone = "UTC"
-[mail]
-from = "r@example.test"
-transport = { type = "folder", path = "mail" }
-[approval]
-agreement_files = "trusted"
-"#;
 const MAPPING: &str = r#"
 target = "line"
 sign = "signed"
@@ -60,7 +49,7 @@ fn earned(workspace: &Workspace) -> String {
 
 #[test]
 fn documents_of_a_mapping_that_was_renamed_wait_and_the_others_count() {
-    let workspace = Workspace::with_config(CONFIG);
+    let workspace = Workspace::trusting("EUR");
     workspace.write("mappings/old-name.toml", MAPPING);
     workspace.write("connectors/shop.toml", connector("old-name"));
     workspace.write("agreements/a.toml", AGREEMENT);
@@ -91,7 +80,7 @@ fn documents_of_a_mapping_that_was_renamed_wait_and_the_others_count() {
 
 #[test]
 fn memos_of_a_connector_that_cannot_be_opened_wait_and_the_others_are_sent() {
-    let workspace = Workspace::with_config(&CONFIG.replace("[approval]\n", "[approval]\nauto_approve_below = \"1000\"\n"));
+    let workspace = Workspace::trusting_with("EUR", "auto_approve_below = \"1000\"\n");
     let agreement = AGREEMENT.replace("accrue-only", "credit-memo").replace("year\", method", "quarter\", method");
     let of = |id: &str, connector: &str| {
         agreement
@@ -134,7 +123,7 @@ fn memos_of_a_connector_that_cannot_be_opened_wait_and_the_others_are_sent() {
 
 #[test]
 fn a_connector_that_was_mended_holds_nothing_any_more() {
-    let workspace = Workspace::with_config(CONFIG);
+    let workspace = Workspace::trusting("EUR");
     let broken = "driver = \"json-rpc\"\nversion = 1\nbase_url = \"ftp://erp.example\"\n[feeds.tables]\n\
                   mapping = \"canonical-lines\"\nmethod = \"line.list\"\nparams = [\"{after}\"]\nafter = [\"id\", \">\", \"{last}\"]\n";
     workspace.write("connectors/shop.toml", broken);

@@ -5,7 +5,7 @@ use super::gather::{Gathered, MeasuredEntry, Summed, in_order};
 use super::ruling::{Lumps, Totals};
 use super::spread;
 use super::steps::Step;
-use crate::core::agreement::{AgreementVersion, Benefit, Bound, Measures, NegativePolicy, QualifierScope, Rule, Term, Tier};
+use crate::core::agreement::{AgreementVersion, Benefit, Measures, NegativePolicy, QualifierScope, Rule, Term, Tier};
 use crate::core::allocation;
 use crate::core::matching::{facet, term_calendar, whole_validity};
 use crate::core::number::{Exact, Fine, Micros, Rate};
@@ -367,14 +367,5 @@ impl<'a> Rules<'a> {
             figures.push(PartnerFigure { partner_id: *partner, qualifier, base, unrounded: share, earned, buckets });
         }
         Ok(figures)
-    }
-}
-
-/// How a bound is worded.
-pub(super) fn bound_word(bound: Bound) -> &'static str {
-    match bound {
-        Bound::Reached => "reached",
-        Bound::Exceeded => "exceeded",
-        Bound::NthUnit => "reached (n-th unit)",
     }
 }

@@ -1,6 +1,5 @@
-//! The steps of a reckoning, as values: receipts and statements put them into words.
+//! The steps of a reckoning, as values: recipes put them into words.
 
-use super::evaluate::bound_word;
 use super::evaluation::TierReached;
 use crate::core::agreement::{Benefit, Bound, Measure};
 use crate::core::money::Currency;
@@ -183,100 +182,4 @@ pub fn percent(part: Exact, whole: Exact) -> String {
         cut = Exact(cut.0 - step);
     }
     format!("{}%", cut.to_text(0))
-}
-
-fn in_percent(part: Exact, whole: Exact) -> String {
-    if whole > Exact::ZERO { format!(" ({})", percent(part, whole)) } else { String::new() }
-}
-
-impl Step {
-    /// The step in plain words, a lowercase fragment.
-    pub fn text(&self, currency: Currency) -> String {
-        let shown = |figure: &Exact| figure.to_text(2);
-        match self {
-            Step::Qualifier { measure, figure } => format!("qualifier ({measure}): {}", shown(figure)),
-            Step::Growth { current, compared } => {
-                let raised = if compared.raised == compared.baseline {
-                    String::new()
-                } else {
-                    format!(" raised to {}", shown(&compared.raised))
-                };
-                let growth = if compared.usable {
-                    format!("growth {}{}", shown(&compared.increase), in_percent(compared.increase, compared.raised))
-                } else {
-                    "nothing to compare with".to_owned()
-                };
-                let points = match compared.points {
-                    (0, _) => String::new(),
-                    (part, of) => format!("; price rises lift the bounds by {}", percent(Exact(part), Exact(of))),
-                };
-                format!("{} against a baseline of {}{raised}: {growth}{points}", shown(current), shown(&compared.baseline))
-            }
-            Step::Share { part, whole } => format!("share: {} of {}{}", shown(part), shown(whole), in_percent(*part, *whole)),
-            Step::Count { count } => format!("{} distinct", count.to_text(0)),
-            Step::Minimum { measure, unit, bought, at_least } => {
-                let unit = unit.as_ref().map(|u| format!(" {u}")).unwrap_or_default();
-                let met = if *bought >= at_least.exact() { "reached" } else { "not reached" };
-                format!("minimum of {}{unit} ({measure}): {}{unit}, {met}", at_least.to_text(0), shown(bought))
-            }
-            Step::BaseCap { counted, kept } => format!("base: {} of {} counts (caps.base)", shown(kept), shown(counted)),
-            Step::Tier { version, qualifier, bound, tier, next } => {
-                let reached = match tier {
-                    Some(tier) => {
-                        format!("tier {} from {} is {}", tier.index + 1, shown(&tier.from), bound_word(*bound))
-                    }
-                    None => "no tier is reached".to_owned(),
-                };
-                let above = next.map_or_else(
-                    || "it is the highest".to_owned(),
-                    |n| format!("the next starts at {}, {} more", shown(&n.from), shown(&n.distance)),
-                );
-                format!("version {version}: at {} {reached}; {above}", shown(qualifier))
-            }
-            Step::Benefit { version, base, benefit, unrounded } => match benefit {
-                Some(benefit) => {
-                    format!(
-                        "version {version}: {} at {} = {}",
-                        shown(base),
-                        benefit_text(benefit, currency),
-                        unrounded.to_text(2)
-                    )
-                }
-                None => format!("version {version}: {} earns nothing", shown(base)),
-            },
-            Step::Slices { version, base, slices, unrounded } => {
-                let list: Vec<String> = slices
-                    .iter()
-                    .map(|(slice, benefit)| format!("{} at {}", shown(slice), benefit_text(benefit, currency)))
-                    .collect();
-                format!(
-                    "version {version}: {} in slices of the period: {}; = {}",
-                    shown(base),
-                    list.join(" + "),
-                    unrounded.to_text(2)
-                )
-            }
-            Step::Fixed { version, amount, unrounded } => {
-                format!("version {version}: {} {currency} once = {}", currency.amount_text(*amount), unrounded.to_text(2))
-            }
-            Step::Decided { version, things, unrounded } => {
-                format!("version {version}: {things} decided, together {}", unrounded.to_text(2))
-            }
-            Step::Clamped { computed } => format!("more returns than sales: {} becomes 0", computed.to_text(2)),
-            Step::Floor { floor } => format!("raised to the floor of {}", currency.amount_text(*floor)),
-            Step::Cap { cap } => format!("lowered to the cap of {} (caps.benefit)", currency.amount_text(*cap)),
-            Step::Unmet { requires } => format!("nothing, since {} earned nothing", requires.join(" and ")),
-            Step::Beaten { by } => format!("nothing, since {by} of the same set earns more"),
-            Step::After { term, benefit } => {
-                format!("base: less what {term} earns on the same lines (of {} in all)", benefit.to_text(2))
-            }
-            Step::Rounded { unrounded, earned } => {
-                format!(
-                    "{} rounded once, half away from zero: {} {currency}",
-                    unrounded.to_text(2),
-                    currency.amount_text(*earned)
-                )
-            }
-        }
-    }
 }

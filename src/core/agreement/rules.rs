@@ -112,8 +112,7 @@ impl Rule {
     /// A written lower bound for people: `1000`, or `20%`.
     pub fn bound_text(&self, tier: usize) -> Option<String> {
         let from = self.tiers().get(tier)?.from;
-        let fraction = || Rate(from.0 * (Rate::ONE.0 / Micros::ONE.0)).to_percent();
-        Some(if self.bounds_are_shares() { fraction() } else { from.to_text(0) })
+        Some(if self.bounds_are_shares() { from.to_percent() } else { from.to_text(0) })
     }
     /// Whether its sums come from decisions on single things rather than from lines as they stand: the qualifier is what was
     /// asked, the base what was granted, unrounded and in the agreement's currency.
@@ -208,7 +207,7 @@ impl Baseline {
 /// One figure of a baseline table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaselineRow {
-    /// Partner code; every partner when empty.
+    /// Partner code.
     pub partner: String,
     /// First day of the accumulation period that it is compared with.
     pub from: NaiveDate,

@@ -7,6 +7,7 @@ use crate::core::agreement::{AgreementVersion, Baseline, GrowthOf, Measure, Rule
 use crate::core::matching::{BASE, QUALIFIER, Sums, WHOLE, accumulation_period, facet, term_calendar, whole_validity};
 use crate::core::number::{Exact, Micros};
 use crate::core::period::FiscalCalendar;
+use crate::core::statement_recipe::{Reckoning, recipe};
 
 /// Ten thousand of anything.
 const SOME: Micros = Micros(10_000 * Micros::ONE.0);
@@ -36,7 +37,15 @@ pub fn read(versions: &[AgreementVersion], agreement: &AgreementVersion, term: &
     }
     let Ok(evaluation) = evaluate(versions, &term.id, period, &entries, calendar) else { return String::new() };
     story.push_str(&format!(" earn {}", money(agreement, evaluation.earned)));
-    let steps: Vec<String> = evaluation.steps.iter().map(|s| format!("\n  {}", s.text(agreement.currency))).collect();
+    let reckoning = Reckoning {
+        evaluation: &evaluation,
+        partner_id: entry.partner_id,
+        together: false,
+        base_measure: term.rule.measures().base,
+        lowered: &[],
+        earned: evaluation.earned,
+    };
+    let steps: Vec<String> = recipe(&reckoning).iter().map(|s| format!("\n  {}", s.text(agreement.currency))).collect();
     format!("\nFor example, {story}:{}", steps.concat())
 }
 

@@ -236,18 +236,7 @@ fn acc_01_02_06_earned_to_date_quarter_by_quarter() {
 fn a_figure_to_date_leaves_later_months_out() {
     let world = World::new(vec![agreement(volume(rate_tiers(&[("0", "1%"), ("2000", "2%")])))]);
     let documents = [Doc::invoice(1, "I", "2026-03-31", &["1000"]), Doc::invoice(2, "I", "2026-04-01", &["1000"])];
-    let entries: Vec<_> = world
-        .fold(&documents)
-        .into_sorted()
-        .into_iter()
-        .map(|(cell, sums)| rebated::core::accrual::Entry {
-            partner_id: 1,
-            facet: cell.facet,
-            bucket: cell.bucket,
-            version: cell.version,
-            sums,
-        })
-        .collect();
+    let entries = World::entries(world.fold(&documents));
     let year = period("2026-01-01", "2026-12-31");
     let to = |cutoff| {
         evaluate_to_date(&world.versions, "volume", year, &entries, &world.calendar, day(cutoff))
@@ -317,18 +306,7 @@ fn partners_taken_together_reach_the_tier_together_and_share_by_base() {
     assert_eq!(separately, ["6.00", "4.01"]);
     rule.qualifier_scope = QualifierScope::Agreement;
     let world = World::new(vec![rule]);
-    let entries: Vec<_> = world
-        .fold(&documents)
-        .into_sorted()
-        .into_iter()
-        .map(|(cell, sums)| rebated::core::accrual::Entry {
-            partner_id: cell.key.partner_id,
-            facet: cell.facet,
-            bucket: cell.bucket,
-            version: cell.version,
-            sums,
-        })
-        .collect();
+    let entries = World::entries(world.fold(&documents));
     let together = rebated::core::accrual::evaluate(
         &world.versions,
         "volume",

@@ -230,18 +230,7 @@ fn what_all_partners_earned_is_shared_by_base() {
     let documents = [Doc::invoice(1, "I1", "2026-02-01", &["1000"]), Doc::invoice(2, "I2", "2026-02-01", &["2001"]).partner(2)];
     let figures = world.figures(world.fold(&documents));
     // The sums of each partner are a key of their own here; the agreement evaluates them together.
-    let entries: Vec<_> = world
-        .fold(&documents)
-        .into_sorted()
-        .into_iter()
-        .map(|(cell, sums)| rebated::core::accrual::Entry {
-            partner_id: cell.key.partner_id,
-            facet: cell.facet,
-            bucket: cell.bucket,
-            version: cell.version,
-            sums,
-        })
-        .collect();
+    let entries = World::entries(world.fold(&documents));
     let evaluation =
         rebated::core::accrual::evaluate(&world.versions, "volume", figures[0].1, &entries, &world.calendar).expect("it fits");
     for partner in &evaluation.partners {

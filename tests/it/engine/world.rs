@@ -5,7 +5,7 @@ use rebated::core::accrual::{Entry, Evaluation, evaluate};
 use rebated::core::agreement::*;
 use rebated::core::line::{DocumentStatus, DocumentType, Line, LineKind, Original};
 use rebated::core::master_data::{Conversion, ExchangeRate, Item, ItemFact, MasterData, Partner, PartnerFact};
-use rebated::core::matching::{Accumulator, Document, Matcher};
+use rebated::core::matching::{Accumulator, Cell, Document, Matcher, Sums};
 use rebated::core::money::Currency;
 use rebated::core::number::{Factor, Micros, Rate};
 use rebated::core::period::{FiscalCalendar, Period, Span};
@@ -242,14 +242,17 @@ impl World {
         }
         sums
     }
+    /// The running sums as the reckoning takes them.
+    pub fn entries(sums: Accumulator) -> Vec<Entry> {
+        sums.into_sorted().into_iter().map(entry).collect()
+    }
     /// Figures of term `volume` of agreement `A` from running sums, by partner and period.
     pub fn figures(&self, sums: Accumulator) -> Vec<(i64, Period, Evaluation)> {
         let matcher = self.matcher();
         let mut keys: Vec<(i64, Period, i64, Vec<Entry>)> = Vec::new();
         for (cell, sums) in sums.into_sorted() {
             assert_eq!(matcher.agreement_id(cell.key.agreement).map(|id| &**id), Some("A"));
-            let entry =
-                Entry { partner_id: cell.key.partner_id, facet: cell.facet, bucket: cell.bucket, version: cell.version, sums };
+            let entry = entry((cell, sums));
             let (partner, period, part) = (cell.key.partner_id, cell.key.period, cell.key.part);
             match keys.iter_mut().find(|k| (k.0, k.1, k.2) == (partner, period, part)) {
                 Some(key) => key.3.push(entry),
@@ -272,4 +275,8 @@ impl World {
         let figures = self.figures(self.fold(documents));
         figures.iter().filter(|f| f.0 == 1).map(|f| f.2.earned.to_text(2)).collect()
     }
+}
+
+fn entry((cell, sums): (Cell, Sums)) -> Entry {
+    Entry { partner_id: cell.key.partner_id, facet: cell.facet, bucket: cell.bucket, version: cell.version, sums }
 }

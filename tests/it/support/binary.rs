@@ -34,6 +34,17 @@ impl Workspace {
         workspace.write("rebated.toml", rebated_toml);
         workspace
     }
+    /// A folder of a company that trusts its files, keeps this currency and mails into a folder.
+    pub fn trusting(currency: &str) -> Self {
+        Self::trusting_with(currency, "")
+    }
+    /// The same with further lines on approval.
+    pub fn trusting_with(currency: &str, approval: &str) -> Self {
+        Self::with_config(&format!(
+            "[company]\nname = \"Test\"\ncurrency = \"{currency}\"\ntimezone = \"UTC\"\n[mail]\nfrom = \"r@example.test\"\n\
+             transport = {{ type = \"folder\", path = \"mail\" }}\n[approval]\nagreement_files = \"trusted\"\n{approval}"
+        ))
+    }
     /// The folder.
     pub fn path(&self) -> &Path {
         self.dir.path()
